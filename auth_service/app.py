@@ -1,0 +1,71 @@
+"""The wiring of the auth service: which part is given which. The only place that knows them all."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from auth_service.accounts import Accounts
+from auth_service.handlers import ACCOUNTS, SESSIONS
+from auth_service.passwords import PasswordHasher
+from auth_service.routes import ROUTES
+from auth_service.sessions import Sessions
+from auth_service.settings import Settings
+from auth_service.signing import Signer
+from auth_service.store.accounts import AccountStore
+from auth_service.store.sessions import SessionStore
+from shared import health, service
+from shared.database import Database, migrations_in
+from shared.keyring import Keyring
+from shared.service import Clock
+from shared.tokens import Verifier
+
+BODY_LIMIT = 16 * 1024
+"""Bytes of a request body."""
+
+
+def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
+    """Build the service; `clock` gives the seconds since the epoch that token times go by.
+
+    Raises:
+        StartupError: a setting can't be used, a key is unsafe, or password hashing does not work.
+    """
+    keyring = Keyring(file=settings.jwt_keyring_file, text=settings.jwt_keyring)
+    verifier = Verifier(
+        lambda: keyring.current,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway,
+    )
+    signer = Signer(
+        lambda: keyring.current,
+        issuer=settings.jwt_issuer,
+        audiences=settings.jwt_audiences.split(","),
+        lifetime=settings.access_token_seconds,
+    )
+    hasher = PasswordHasher(settings.bcrypt_cost)
+    hasher.prove()
+    database = create_database(settings)
+
+    routes = (*ROUTES, *health.routes(database, lambda: keyring.current))
+    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock)
+    app[ACCOUNTS] = Accounts(AccountStore(database), hasher, password_min_length=settings.password_min_length)
+    app[SESSIONS] = Sessions(SessionStore(database), signer)
+
+    async def threads(_: web.Application) -> AsyncIterator[None]:
+        yield
+        hasher.close()
+
+    app.cleanup_ctx.extend([database.lifespan, threads])
+    return app
+
+
+def create_database(settings: Settings) -> Database:
+    """The service's own Postgres, not yet opened."""
+    return Database(
+        settings.database_dsn(),
+        connections=settings.database_connections,
+        migrations=migrations_in(Path(__file__).parent / "migrations"),
+        migrate=settings.migrate,
+    )

@@ -1,0 +1,28 @@
+"""Every variable that the auth service reads; shared/settings.py has those that both services read."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from shared.settings import Name, Port, ServiceSettings
+
+
+def _audiences(text: str) -> str:
+    if not all(name and name == name.strip() and name.isprintable() and len(name) <= 255 for name in text.split(",")):
+        raise ValueError("it must be names with a comma between two, without spaces: auth,posts")
+    return text
+
+
+class Settings(ServiceSettings):
+    """What the auth service is told."""
+
+    port: Annotated[Port, Field(description="Port to listen on")] = 8001
+    jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")] = "auth"
+    jwt_audiences: Annotated[
+        str, AfterValidator(_audiences), Field(description="aud of the tokens: every service that is to take them")
+    ] = "auth,posts"
+    access_token_seconds: Annotated[int, Field(ge=30, le=86400, description="How long an access token lives")] = 900
+    bcrypt_cost: Annotated[
+        int, Field(ge=4, le=16, description="log2 of the rounds of a password hash; below 12 only in tests")
+    ] = 12
+    password_min_length: Annotated[int, Field(ge=8, le=128, description="Fewest characters of a password")] = 15

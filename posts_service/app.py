@@ -1,0 +1,52 @@
+"""The wiring of the posts service: which part is given which. The only place that knows them all."""
+
+import time
+from pathlib import Path
+
+from aiohttp import web
+
+from posts_service.handlers import POSTS
+from posts_service.posts import Posts
+from posts_service.routes import ROUTES
+from posts_service.settings import Settings
+from posts_service.store import PostStore
+from shared import health, service
+from shared.database import Database, migrations_in
+from shared.keyring import Keyring
+from shared.service import Clock
+from shared.tokens import Verifier
+
+BODY_LIMIT = 2 * 1024 * 1024
+"""Bytes of a request body."""
+
+
+def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
+    """Build the service; `clock` gives the seconds since the epoch that token times go by.
+
+    Raises:
+        StartupError: a setting can't be used, or a key is unsafe.
+    """
+    keyring = Keyring(file=settings.jwt_keyring_file, text=settings.jwt_keyring)
+    verifier = Verifier(
+        lambda: keyring.current,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway,
+    )
+    database = create_database(settings)
+
+    routes = (*ROUTES, *health.routes(database, lambda: keyring.current))
+    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock)
+    app[POSTS] = Posts(PostStore(database))
+    app.cleanup_ctx.append(database.lifespan)
+    return app
+
+
+def create_database(settings: Settings) -> Database:
+    """The service's own Postgres, not yet opened."""
+    return Database(
+        settings.database_dsn(),
+        connections=settings.database_connections,
+        migrations=migrations_in(Path(__file__).parent / "migrations"),
+        migrate=settings.migrate,
+    )

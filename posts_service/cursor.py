@@ -1,0 +1,33 @@
+"""Where a page of a list ends and the next one begins, as an opaque text."""
+
+import binascii
+import zlib
+
+from posts_service.errors import CursorInvalid
+from shared.keyring import decode, encode
+
+VERSION = 1
+
+
+def write(last_id: int) -> str:
+    """The cursor of the page that follows the post `last_id`. It grants nothing, so it is only checksummed."""
+    content = bytes([VERSION]) + last_id.to_bytes(8, "big")
+    return encode(content + zlib.crc32(content).to_bytes(4, "big"))
+
+
+def read(text: str) -> int:
+    """The id of the post before the page.
+
+    Raises:
+        CursorInvalid: the text is not one that `write` gave.
+    """
+    try:
+        data = decode(text)
+    except (ValueError, binascii.Error):
+        data = b""
+    content, checksum = data[:-4], data[-4:]
+    if len(data) != 13 or zlib.crc32(content).to_bytes(4, "big") != checksum or content[0] != VERSION:
+        raise CursorInvalid(
+            "The cursor is not one of this service", hint="Take it from `next` as it is, or leave it out."
+        )
+    return int.from_bytes(content[1:], "big")

@@ -1,0 +1,15 @@
+"""Every error that the posts service has beyond those of shared/."""
+
+from shared.errors import Problem
+
+
+class CursorInvalid(Problem):
+    """The cursor is none that this service gave out."""
+
+    status, code = 400, "cursor_invalid"
+
+
+class NotTheAuthor(Problem):
+    """The post belongs to somebody else."""
+
+    status, code = 403, "not_the_author"

@@ -1,0 +1,92 @@
+"""Authorization header -> Claims (RFC 6750): the middleware between a request and every route that wants a token."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from shared.errors import Problem
+from shared.routes import PUBLIC, SIGNED_IN, Handler, Route
+from shared.tokens import Claims, Verifier
+
+CLAIMS: web.RequestKey[Claims] = web.RequestKey("claims", Claims)
+"""Where a handler finds what the verified token says."""
+
+_BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+# RFC 6750 section 3: error_description takes no quotes, no backslash, no control characters
+_UNQUOTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+class AuthorizationInvalid(Problem):
+    """The Authorization header can't be understood: there are two, or a Bearer without a token."""
+
+    status, code, bearer_error = 400, "authorization_invalid", "invalid_request"
+
+
+class TokenMissing(Problem):
+    """The route wants a token, and none was sent."""
+
+    status, code = 401, "token_missing"
+
+
+class ScopeMissing(Problem):
+    """The token is good, but does not allow this."""
+
+    status, code, bearer_error = 403, "scope_missing", "insufficient_scope"
+
+
+def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], float]) -> Middleware:
+    """Build the middleware that lets a request through to its handler once its token allows the route.
+
+    The scope is checked before the body is read. A token in the query or in a cookie is never looked at.
+    """
+    access: Mapping[tuple[str, str], str] = {(route.method, route.path): route.access for route in routes}
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        if resource is None:  # 404 and 405 have no resource, and nothing to protect
+            return await handler(request)
+        method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
+        needed = access[method, resource.canonical]
+        if needed != PUBLIC:
+            request[CLAIMS] = _allowed(request, verifier, needed, clock())
+        return await handler(request)
+
+    return authenticate
+
+
+def challenge(problem: Problem, realm: str) -> str | None:
+    """The WWW-Authenticate header for this error, or None where it needs none (RFC 6750 section 3).
+
+    Every 401 has one; it tells of an error only where a token was sent.
+    """
+    if problem.bearer_error is not None:
+        description = _UNQUOTABLE.sub("?", problem.detail)
+        return f'Bearer realm="{realm}", error="{problem.bearer_error}", error_description="{description}"'
+    return f'Bearer realm="{realm}"' if problem.status == HTTPStatus.UNAUTHORIZED else None
+
+
+def _allowed(request: web.Request, verifier: Verifier, needed: str, now: float) -> Claims:
+    claims = verifier.verify(_token(request.headers.getall(hdrs.AUTHORIZATION, [])), now)
+    if needed != SIGNED_IN and needed not in claims.scope:
+        raise ScopeMissing(
+            f"This needs the scope '{needed}'; the token has '{' '.join(sorted(claims.scope))}'",
+            hint="An administrator can give your account a role with that scope; sign in again after that.",
+        )
+    return claims
+
+
+def _token(headers: Sequence[str]) -> str:
+    if len(headers) > 1:
+        raise AuthorizationInvalid(f"There are {len(headers)} Authorization headers, send one")
+    scheme = _BEARER.fullmatch(headers[0]) if headers else None
+    if scheme is None:
+        raise TokenMissing(
+            "This needs an access token", hint="Sign in at the auth service and send 'Authorization: Bearer <token>'."
+        )
+    if not scheme[1]:
+        raise AuthorizationInvalid("The Authorization header says Bearer, but no token follows")
+    return scheme[1]

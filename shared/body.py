@@ -1,0 +1,107 @@
+"""JSON bodies: a request's as a value of a schema, or the error that says all that is wrong with it; an answer's."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import LooseHeaders
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from shared import errors, strict_json
+from shared.errors import Fault
+
+READ_SECONDS = 20.0
+"""How long a body may take to arrive."""
+
+
+class Schema(BaseModel):
+    """The base of request bodies: JSON types as they are, unknown fields refused, values fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+S = TypeVar("S", bound=Schema)
+T = TypeVar("T")
+
+
+async def read(request: web.Request, schema: type[S]) -> S:
+    """Read the body as `schema`.
+
+    Raises:
+        MediaTypeUnsupported: it isn't declared as application/json in UTF-8.
+        RequestTimeout: it took longer than READ_SECONDS to arrive.
+        BodyMalformed: it isn't one strict JSON object.
+        ValidationFailed: fields are missing, unknown, or not allowed.
+    """
+    _check_media_type(request)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            data = await request.read()
+    except TimeoutError:
+        raise errors.RequestTimeout(
+            f"The body did not arrive within {READ_SECONDS:.0f} s", headers={"Connection": "close"}
+        ) from None
+    try:
+        value = strict_json.loads(data)
+    except strict_json.NotStrict as error:
+        raise errors.BodyMalformed(f"The body is not strict JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise errors.BodyMalformed("The body must be a JSON object", hint='Send something like {"name": "value"}.')
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise errors.ValidationFailed.of(
+            fault(detail, schema.model_fields) for detail in error.errors(include_url=False)
+        ) from None
+
+
+def response(
+    adapter: TypeAdapter[T], value: T, *, status: int = 200, headers: LooseHeaders | None = None
+) -> web.Response:
+    """Answer with `value` as JSON in UTF-8, with times in RFC 3339."""
+    return web.Response(status=status, headers=headers, body=adapter.dump_json(value), content_type="application/json")
+
+
+def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:
+    """Say in our words what pydantic found, with the limit and what was sent."""
+    where = "".join("/" + str(step).replace("~", "~0").replace("/", "~1")[:100] for step in detail["loc"])
+    limits, sent = detail.get("ctx", {}), detail["input"]
+    match detail["type"]:
+        case "missing":
+            return Fault(where, "field_missing", "this field is required")
+        case "extra_forbidden":
+            return Fault(where, "field_unknown", f"there is no such field; there are {', '.join(fields)}")
+        case "string_type":
+            return Fault(where, "type_wrong", f"it must be a string, not {strict_json.kind(sent)}")
+        case "string_unicode":
+            return Fault(where, "text_refused", "it holds a lone surrogate; send whole characters")
+        case "string_too_short":
+            return Fault(
+                where, "too_short", f"it needs at least {limits['min_length']} characters; {len(sent)} were sent"
+            )
+        case "string_too_long":
+            return Fault(
+                where, "too_long", f"it may have at most {limits['max_length']} characters; {len(sent)} were sent"
+            )
+        case "too_long":
+            return Fault(where, "too_many", f"it may have at most {limits['max_length']} items; {len(sent)} were sent")
+        case "less_than_equal" | "greater_than_equal":
+            sign, limit = ("at most", limits["le"]) if "le" in limits else ("at least", limits["ge"])
+            return Fault(where, "out_of_range", f"it must be {sign} {limit}; {sent} was sent")
+        case "int_parsing" | "int_type":
+            return Fault(where, "type_wrong", "it must be a whole number")
+        case "list_type":
+            return Fault(where, "type_wrong", f"it must be a list, not {strict_json.kind(sent)}")
+        case kind:
+            return Fault(where, kind, detail["msg"])
+
+
+def _check_media_type(request: web.Request) -> None:
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
+        raise errors.MediaTypeUnsupported(
+            f"The body must be application/json in UTF-8, not {request.headers.get('Content-Type', 'untyped')[:80]}",
+            hint="Send the header 'Content-Type: application/json'.",
+        )

@@ -1,0 +1,181 @@
+"""The shared secret: a JWK Set (RFC 7517) of HMAC keys, read and checked. Writing one is auth_service/keys.py.
+
+The first key signs, every key verifies. A key's id is computed from the key, so two services that hold different
+secrets are told apart by comparing ids, which may be shown to anyone.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jose import jwk
+from jose.backends.base import Key as JoseKey
+
+from shared import strict_json
+from shared.errors import StartupError
+
+ALGORITHM = "HS256"
+MIN_KEY_BYTES = 32
+"""RFC 7518 section 3.2: a key at least as long as the hash output."""
+
+MAX_FILE_BYTES = 64 * 1024
+
+_REMEDY = "make a good one with: python -m auth_service keys new FILE"
+
+_PUBLISHED = frozenset(
+    {
+        # RFC 7515 appendix A.1
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+        # the sample of jwt.io: a-string-secret-at-least-256-bits-long
+        "YS1zdHJpbmctc2VjcmV0LWF0LWxlYXN0LTI1Ni1iaXRzLWxvbmc",
+        # the sample of FastAPI's security tutorial, 64 hex digits
+        "MDlkMjVlMDk0ZmFhNmNhMjU1NmM4MTgxNjZiN2E5NTYzYjkzZjcwOTlmNmYwZjRjYWE2Y2Y2M2I4OGU4ZDNlNw",
+    }
+)
+"""Keys that stand in documents everybody copies from, as base64url."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One HMAC key. `jose` is python-jose's key object, built once; neither it nor anything here shows the secret."""
+
+    kid: str
+    alg: str
+    jose: JoseKey = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """All keys of one version of the keyring. The first one signs."""
+
+    keys: dict[str, Key]
+
+    @property
+    def signing(self) -> Key:
+        return next(iter(self.keys.values()))
+
+    @property
+    def kids(self) -> list[str]:
+        """The ids, the signing key's first."""
+        return list(self.keys)
+
+
+def read(text: bytes) -> KeySet:
+    """Read a JWK Set.
+
+    Raises:
+        StartupError: it is no JWK Set, or a key in it is unsafe. The message names the key by position and says how to
+            mend it; it never quotes key material.
+    """
+    if len(text) > MAX_FILE_BYTES:
+        raise StartupError(f"the keyring has {len(text)} bytes, at most {MAX_FILE_BYTES} are read")
+    try:
+        document = strict_json.loads(text)
+    except strict_json.NotStrict as error:
+        raise StartupError(f"the keyring is not JSON ({error}); {_REMEDY}") from None
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise StartupError(f'the keyring is not a JWK Set with at least one key ({{"keys": [...]}}); {_REMEDY}')
+    keys: dict[str, Key] = {}
+    for position, entry in enumerate(entries):
+        where = f"key {position + 1} of {len(entries)} in the keyring"
+        secret, kid = _checked(entry, where)
+        if kid in keys:
+            raise StartupError(f"{where} stands there twice (kid {kid}); remove one")
+        keys[kid] = Key(kid, ALGORITHM, jwk.construct(secret, ALGORITHM))
+    return KeySet(keys)
+
+
+def kid_of(secret: bytes) -> str:
+    """Compute a key's id: 96 bits of an HMAC over a constant.
+
+    The constant has no dot and so can't be the signing input of any token: an id never equals a piece of a signature.
+    """
+    return encode(hmac.digest(secret, b"key id", hashlib.sha256)[:12])
+
+
+def weakness(secret: bytes) -> str | None:
+    """Say what makes `secret` unfit as an HMAC key, or None."""
+    if len(secret) < MIN_KEY_BYTES:
+        return f"has {len(secret)} bytes, at least {MIN_KEY_BYTES} are needed"
+    if encode(secret) in _PUBLISHED:
+        return "is a published example that everyone knows"
+    if secret.lstrip().startswith((b"-----BEGIN", b"ssh-")) or _is_der(secret):
+        return "is an asymmetric key or a certificate, which is public"
+    if len(set(secret)) < MIN_KEY_BYTES // 2:
+        return f"repeats itself: only {len(set(secret))} different bytes"
+    # a hex digit carries 4 bits, so text needs twice the length
+    if len(secret) < 2 * MIN_KEY_BYTES and secret.isascii() and secret.decode("ascii").isprintable():
+        return f"is text, not random bytes (text needs {2 * MIN_KEY_BYTES} characters)"
+    return None
+
+
+def encode(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode(text: str) -> bytes:
+    """Undo `encode`, and nothing more lenient: one text for one value.
+
+    Raises:
+        ValueError: padding, foreign characters, or a last character with bits that no encoder sets.
+    """
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if encode(data) != text:
+        raise ValueError("not canonical base64url")
+    return data
+
+
+def _checked(entry: object, where: str) -> tuple[bytes, str]:
+    if not isinstance(entry, dict):
+        raise StartupError(f"{where} is not a JSON object; {_REMEDY}")
+    for member, wanted in (("kty", "oct"), ("alg", ALGORITHM), ("use", "sig")):
+        if entry.get(member) != wanted:
+            raise StartupError(f'{where} must have "{member}": "{wanted}"; {_REMEDY}')
+    encoded = entry.get("k")
+    if not isinstance(encoded, str):
+        raise StartupError(f'{where} has no "k" with the key as base64url; {_REMEDY}')
+    try:
+        secret = decode(encoded)
+    except (ValueError, binascii.Error):
+        raise StartupError(f'{where}: "k" is not base64url without padding; {_REMEDY}') from None
+    if fault := weakness(secret):
+        raise StartupError(f"{where} {fault}; {_REMEDY}")
+    if entry.get("kid") != kid_of(secret):
+        raise StartupError(f"{where} has a kid that does not belong to it, the right one is {kid_of(secret)}")
+    return secret, kid_of(secret)
+
+
+def _is_der(secret: bytes) -> bool:
+    """Whether these bytes are one DER sequence from the first byte to the last."""
+    if secret[0] != 0x30:
+        return False
+    if secret[1] < 0x80:
+        return len(secret) == 2 + secret[1]
+    size = secret[1] & 0x7F
+    return len(secret) == 2 + size + int.from_bytes(secret[2 : 2 + size])
+
+
+class Keyring:
+    """The keys that a running service uses: those of a file, or of the text itself where there are no files.
+
+    Raises:
+        StartupError: neither or both are given, the file can't be read, or `read` refuses what is in it.
+    """
+
+    def __init__(self, *, file: Path | None = None, text: str | None = None) -> None:
+        if (file is None) == (text is None):
+            raise StartupError("give the shared secret as JWT_KEYRING_FILE or as JWT_KEYRING, one of the two")
+        if file is not None:
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                raise StartupError(f"JWT_KEYRING_FILE {file}: {error.strerror}; {_REMEDY}") from None
+        else:
+            assert text is not None
+            content = text.encode()
+        self.current = read(content)

@@ -1,0 +1,175 @@
+"""What makes an aiohttp application one of ours: middleware order, limits, error answers, start, drain, stop."""
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from shared import bearer, errors
+from shared.errors import Problem, StartupError
+from shared.routes import Handler, Route
+from shared.tokens import Verifier
+
+DRAIN_SECONDS = 10.0
+"""How long requests that are under way may take once the service is told to stop."""
+
+KEEPALIVE_SECONDS = 75.0
+"""How long a connection without a request is kept open."""
+
+Clock = Callable[[], float]
+"""Gives the time in seconds since the epoch."""
+
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+"""Where a handler finds the clock that token times go by."""
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+
+_REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_access_log = logging.getLogger("access")
+_log = logging.getLogger(__name__)
+
+
+def application(routes: Sequence[Route], verifier: Verifier, *, body_limit: int, clock: Clock) -> web.Application:
+    """Build the application: every request gets an id, an access check, an error body and a log line.
+
+    Args:
+        routes: The whole table of this service.
+        verifier: Decides about tokens; its audience is also the realm of the challenges.
+        body_limit: Bytes of a request body above which it is refused unread.
+        clock: Seconds since the epoch; what token times are compared with.
+    """
+    app = web.Application(
+        # the outermost comes first: an error of the access check gets its body and its log line too
+        middlewares=[_envelope(verifier.audience), bearer.middleware(verifier, routes, clock)],
+        client_max_size=body_limit,
+    )
+    for route in routes:
+        if route.method == hdrs.METH_GET:
+            app.router.add_get(route.path, route.handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
+    app[CLOCK] = clock
+    app.on_response_prepare.append(_finish_headers)
+    return app
+
+
+def run(app: web.Application, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then let the requests that are under way finish.
+
+    Raises:
+        StartupError: the address can't be listened on, or a part of the application refused to start.
+    """
+
+    def announce(_: str) -> None:
+        _log.info("listening on http://%s:%d", host, port)
+
+    try:
+        web.run_app(
+            app,
+            host=host,
+            port=port,
+            print=announce,
+            access_log=None,  # the envelope writes one
+            handler_cancellation=True,  # a client that left is not worked for; tests serve the same way
+            shutdown_timeout=DRAIN_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+    except OSError as error:
+        raise StartupError(f"cannot listen on {host}:{port} ({error.strerror}); set HOST and PORT") from None
+
+
+def main(name: str, command: Callable[[], None]) -> None:
+    """Run a command of a service: a StartupError becomes one line on standard error and exit status 1."""
+    try:
+        command()
+    except StartupError as error:
+        sys.exit(f"{name}: {error}")
+
+
+def _envelope(realm: str) -> Middleware:
+    @web.middleware
+    async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request_id = request[REQUEST_ID] = _request_id(request)
+        try:
+            response = await handler(request)
+        except asyncio.CancelledError:
+            _access(request, "cancelled", started, request_id)
+            raise
+        except Exception as error:  # noqa: BLE001  the outermost place: whatever it is, the client gets an answer
+            response = _error_response(_as_problem(error, request), realm, request_id)
+        _access(request, response.status, started, request_id)
+        return response
+
+    return envelope
+
+
+def _request_id(request: web.Request) -> str:
+    """Take the caller's id where it has a harmless form, so that one id follows a request through many services."""
+    given = request.headers.get(_REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(16).hex()
+
+
+def _as_problem(error: Exception, request: web.Request) -> Problem:
+    match error:
+        case Problem():
+            if error.status == errors.InternalError.status:
+                _log.error("internal error", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+            return error
+        case web.HTTPNotFound():
+            return errors.NotFound("There is nothing at this address")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return errors.MethodNotAllowed(
+                f"This address does not take {error.method}, only {allowed}", headers={hdrs.ALLOW: allowed}
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return errors.BodyTooLarge(f"The body is larger than the {request.client_max_size} bytes accepted here")
+        case web.HTTPException() if error.status < 500:
+            return errors.RequestRefused(f"The request was refused: {error.reason}")
+        case _:
+            _log.error("unexpected error", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+            return errors.InternalError(
+                "Something failed on our side; the request may have had an effect or none",
+                hint="Tell the operator the request_id: the log has the cause under it.",
+            )
+
+
+def _error_response(problem: Problem, realm: str, request_id: str) -> web.Response:
+    answer = problem.render(request_id)
+    headers: dict[str, Any] = dict(answer.headers)
+    if challenge := bearer.challenge(problem, realm):
+        headers[hdrs.WWW_AUTHENTICATE] = challenge
+    return web.Response(status=answer.status, headers=headers, body=answer.body)
+
+
+def _access(request: web.Request, status: int | str, started: float, request_id: str) -> None:
+    claims = request.get(bearer.CLAIMS)
+    _access_log.info(
+        "%s %s %s",
+        request.method,
+        request.rel_url.raw_path,
+        status,
+        extra={
+            "ms": round((time.perf_counter() - started) * 1000, 1),
+            "request_id": request_id,
+            **({"sub": str(claims.sub)} if claims else {}),
+        },
+    )
+
+
+async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    # aiohttp names itself and its version here
+    response.headers.popall(hdrs.SERVER, None)
+    if (request_id := request.get(REQUEST_ID)) is not None:
+        response.headers[_REQUEST_ID_HEADER] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"

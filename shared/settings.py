@@ -1,0 +1,94 @@
+"""Settings from environment variables: typed, checked at start, and refused with a line that says the mend."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import StartupError
+from shared.logs import Format
+
+
+def _postgres_url(url: str) -> str:
+    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+        raise ValueError("it must look like postgresql://user@host:5432/database")
+    return url
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9:/._-]+$")]
+
+
+class ServiceSettings(BaseModel):
+    """What both services are told. The variable is the field's name in capitals; other variables are ignored."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, hide_input_in_errors=True)
+
+    host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="Port to listen on")]
+    database_url: Annotated[
+        str,
+        AfterValidator(_postgres_url),
+        Field(repr=False, description="This service's own Postgres: postgresql://user@host:5432/database"),
+    ]
+    database_password_file: Annotated[
+        Path | None, Field(description="File with the database password, where DATABASE_URL has none")
+    ] = None
+    database_connections: Annotated[
+        int, Field(ge=1, le=1000, description="Most connections to the database at a time")
+    ] = 10
+    migrate: Annotated[
+        bool, Field(description="Bring the database's schema up to date at start; false leaves it to `migrate`")
+    ] = True
+    jwt_keyring_file: Annotated[Path | None, Field(description="The shared secret: a JWK Set in a file")] = None
+    jwt_keyring: Annotated[
+        str | None, Field(min_length=1, repr=False, description="Its text instead, where there are no files")
+    ] = None
+    jwt_issuer: Annotated[Name, Field(description="iss of the tokens, the same in every service")] = "auth"
+    jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")]
+    jwt_leeway: Annotated[float, Field(ge=0, le=60, description="Seconds by which two machines' clocks may differ")] = (
+        10.0
+    )
+    log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables.
+
+        Raises:
+            StartupError: one or more are missing or not allowed; the line names each, and never a value that may be
+                secret.
+        """
+        known = {field.upper() for field in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in environ.items() if name in known})
+        except ValidationError as error:
+            raise StartupError("; ".join(_line(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+
+    def database_dsn(self) -> str:
+        """The database's URL with the password in it.
+
+        Raises:
+            StartupError: the password file can't be read.
+        """
+        if self.database_password_file is None:
+            return self.database_url
+        try:
+            password = self.database_password_file.read_text().strip()
+        except OSError as error:
+            raise StartupError(f"DATABASE_PASSWORD_FILE {self.database_password_file}: {error.strerror}") from None
+        parts = urlsplit(self.database_url)
+        if parts.password:
+            raise StartupError("give the password in DATABASE_URL or in DATABASE_PASSWORD_FILE, one of the two")
+        user, at, host = parts.netloc.rpartition("@")
+        if not at:
+            raise StartupError("DATABASE_URL names no user that the password could belong to: postgresql://user@host/…")
+        return urlunsplit(parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{host}"))
+
+
+def _line(loc: tuple[int | str, ...], message: str) -> str:
+    if message == "Field required":
+        return f"{loc[0]} is not set; README.md lists every variable"
+    return f"{loc[0]}: {message.removeprefix('Value error, ')}"

@@ -1,0 +1,359 @@
+"""The access token: what is in it, and the checks that a service makes before it believes one.
+
+This is the whole contract between the services. No HTTP in here, no I/O, and the time is an argument.
+python-jose computes the HMAC and nothing else: its own decoding takes a missing exp, duplicate names, an unknown
+crit and strings for numbers, so header and claims are read and checked here.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+from uuid import UUID
+
+from shared import keyring, strict_json
+from shared.errors import Problem
+from shared.keyring import Key, KeySet
+from shared.text import fault_in_line
+
+MAX_BYTES = 4096
+"""The longest token that is looked at."""
+
+MAX_LIFETIME = 24 * 3600
+"""Seconds between iat and exp above which a token is no short-lived one."""
+
+MAX_TEXT = 255
+"""Characters in iss, an audience, jti."""
+
+MAX_NAME = 100
+"""Characters in name."""
+
+MAX_NUMERIC_DATE = 253_402_300_799
+"""The last second of the year 9999."""
+
+TYPE = "at+jwt"
+"""The media type that RFC 9068 gives to access tokens, so that no other JWT can pass for one."""
+
+_REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u", "x5c", "b64")
+_REQUIRED_CLAIMS = ("iss", "aud", "sub", "name", "scope", "sid", "jti", "iat", "exp")
+# RFC 6749 section 3.3; empty where a user may do nothing
+_SCOPE = re.compile(r"(?:[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says. The names are the claims' own (RFC 7519 section 4.1, RFC 9068 section 2.2)."""
+
+    iss: str
+    aud: tuple[str, ...]
+    sub: UUID
+    name: str
+    scope: frozenset[str]
+    sid: UUID
+    jti: str
+    iat: float
+    exp: float
+    nbf: float | None = None
+
+
+class TokenRefused(Problem):
+    """The base of every reason not to believe a token. RFC 6750 calls all of them invalid_token."""
+
+    status = 401
+    bearer_error = "invalid_token"
+
+
+class TokenTooLarge(TokenRefused):
+    """Check 1: longer than any token of ours."""
+
+    code = "token_too_large"
+
+
+class TokenMalformed(TokenRefused):
+    """Checks 1 to 3, 6 and 9: not three segments of canonical base64url with one JSON object each."""
+
+    code = "token_malformed"
+
+
+class TokenHeaderRefused(TokenRefused):
+    """Check 4: the header brings its own key, or asks for an extension."""
+
+    code = "token_header_refused"
+
+
+class TokenTypeWrong(TokenRefused):
+    """Check 5: a JWT, but not an access token."""
+
+    code = "token_type_wrong"
+
+
+class TokenKeyUnknown(TokenRefused):
+    """Check 6: signed with a key that this service does not hold."""
+
+    code = "token_key_unknown"
+
+
+class TokenAlgorithmRefused(TokenRefused):
+    """Check 7: alg is not that of the key."""
+
+    code = "token_algorithm_refused"
+
+
+class TokenSignatureInvalid(TokenRefused):
+    """Check 8: header or payload are not what was signed."""
+
+    code = "token_signature_invalid"
+
+
+class TokenClaimMissing(TokenRefused):
+    """Check 10: a claim that every access token has is not there."""
+
+    code = "token_claim_missing"
+
+
+class TokenClaimInvalid(TokenRefused):
+    """Checks 11 and 13: a claim has a type or a value that no access token has."""
+
+    code = "token_claim_invalid"
+
+
+class TokenIssuerWrong(TokenRefused):
+    """Check 12: from somebody else."""
+
+    code = "token_issuer_wrong"
+
+
+class TokenAudienceWrong(TokenRefused):
+    """Check 12: meant for other services."""
+
+    code = "token_audience_wrong"
+
+
+class TokenExpired(TokenRefused):
+    """Check 13: exp has passed."""
+
+    code = "token_expired"
+
+
+class TokenNotYetValid(TokenRefused):
+    """Check 13: nbf is still to come."""
+
+    code = "token_not_yet_valid"
+
+
+class TokenIssuedInFuture(TokenRefused):
+    """Check 13: iat is still to come, so one of the two clocks is wrong."""
+
+    code = "token_issued_in_future"
+
+
+class Verifier:
+    """Decides whether a token is to be believed.
+
+    Args:
+        keys: Gives the keys that count right now; asked once for each token.
+        issuer: The only `iss` accepted.
+        audience: This service's own name, to be found in `aud`.
+        leeway: Seconds by which the clocks of two machines may differ.
+    """
+
+    def __init__(self, keys: Callable[[], KeySet], *, issuer: str, audience: str, leeway: float) -> None:
+        self._keys = keys
+        self.issuer = issuer
+        self.audience = audience
+        self.leeway = leeway
+
+    def verify(self, token: str, now: float) -> Claims:
+        """Return what the token says, if all thirteen checks pass at `now` (seconds since the epoch).
+
+        The checks run in the order of the design, and the first that fails speaks; nothing that stands in the payload
+        is looked at before the signature over it is good.
+
+        Raises:
+            TokenRefused: one of its subclasses, with the figures in `detail`.
+        """
+        _check_size(token)
+        header, payload, signature = _segments(token)
+        key = _key_for(_object_in("header", header), self._keys())
+        if not key.jose.verify(token[: token.rindex(".")].encode("ascii"), signature):
+            raise TokenSignatureInvalid(
+                "The signature does not match: the header or the payload was changed after signing, or another key "
+                "signed it"
+            )
+        claims = _read_claims(_object_in("payload", payload))
+        self._check_parties(claims)
+        self._check_times(claims, now)
+        return claims
+
+    def _check_parties(self, claims: Claims) -> None:
+        if claims.iss != self.issuer:
+            raise TokenIssuerWrong(
+                f"This service trusts the issuer {self.issuer!r}; the token is from {_shown(claims.iss)}",
+                hint="Set JWT_ISSUER to the same value in every service.",
+            )
+        if self.audience not in claims.aud:
+            raise TokenAudienceWrong(
+                f"This service accepts the audience {self.audience!r}; the token is for {_listed(claims.aud)}",
+                hint=f"Add {self.audience!r} to JWT_AUDIENCES of the auth service, or sign in where it is there.",
+            )
+
+    def _check_times(self, claims: Claims, now: float) -> None:
+        if now >= claims.exp + self.leeway:
+            raise TokenExpired(
+                f"The token expired {_seconds(now - claims.exp)} ago", hint="Sign in again for a new one."
+            )
+        if claims.nbf is not None and now < claims.nbf - self.leeway:
+            raise TokenNotYetValid(f"The token is valid only in {_seconds(claims.nbf - now)}")
+        if claims.iat > now + self.leeway:
+            raise TokenIssuedInFuture(
+                f"The token was issued {_seconds(claims.iat - now)} from now",
+                hint="Set the clocks of both machines by the same time server.",
+            )
+        lifetime = claims.exp - claims.iat
+        if lifetime > MAX_LIFETIME:
+            raise TokenClaimInvalid(
+                f"The token lives for {_seconds(lifetime)} from iat to exp, at most {MAX_LIFETIME} s are accepted"
+            )
+
+
+def _check_size(token: str) -> None:
+    size = len(token) if token.isascii() else len(token.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise TokenTooLarge(f"The token has {size} bytes, at most {MAX_BYTES} are accepted")
+    if not token.isascii():
+        raise TokenMalformed("The token holds bytes that are not ASCII")
+
+
+def _segments(token: str) -> tuple[bytes, bytes, bytes]:
+    segments = token.split(".")
+    if len(segments) != 3:
+        raise TokenMalformed(f"Expected 3 segments separated by dots, got {len(segments)}")
+    return _decode("header", segments[0]), _decode("payload", segments[1]), _decode("signature", segments[2])
+
+
+def _decode(name: str, segment: str) -> bytes:
+    try:
+        return keyring.decode(segment)
+    except ValueError:
+        raise TokenMalformed(f"The {name} is not canonical base64url without padding") from None
+
+
+def _object_in(name: str, data: bytes) -> dict[str, object]:
+    try:
+        value = strict_json.loads(data)
+    except strict_json.NotStrict as error:
+        raise TokenMalformed(f"The {name} is not one strict JSON object: {error}") from None
+    if not isinstance(value, dict):
+        raise TokenMalformed(f"The {name} is not one strict JSON object: it is {strict_json.kind(value)}")
+    return value
+
+
+def _key_for(header: dict[str, object], keys: KeySet) -> Key:
+    for member in _REFUSED_HEADERS:
+        if member in header:
+            raise TokenHeaderRefused(f"The header has {member!r}, which no token of this issuer has")
+    kind = header.get("typ")
+    if not isinstance(kind, str) or kind.lower() != TYPE:
+        raise TokenTypeWrong(f"The header must have the typ {TYPE!r}, it has {_shown(kind)}")
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise TokenMalformed(f"The header must name its key in kid as a string, it has {_shown(kid)}")
+    key = keys.keys.get(kid)
+    if key is None:
+        raise TokenKeyUnknown(
+            f"The token is signed with the key {_shown(kid)}; this service knows {_listed(keys.kids)}",
+            hint="Compare the kids in /health/ready of both services: they must be given the same keyring.",
+        )
+    if header.get("alg") != key.alg:
+        raise TokenAlgorithmRefused(
+            f"The key {kid!r} is for the algorithm {key.alg!r}, the header says {_shown(header.get('alg'))}"
+        )
+    return key
+
+
+def _read_claims(payload: dict[str, object]) -> Claims:
+    for name in _REQUIRED_CLAIMS:
+        if name not in payload:
+            raise TokenClaimMissing(f"The token has no claim {name!r}")
+    return Claims(
+        iss=_text(payload, "iss", MAX_TEXT),
+        aud=_audiences(payload),
+        sub=_uuid(payload, "sub"),
+        name=_text(payload, "name", MAX_NAME),
+        scope=_scope(payload),
+        sid=_uuid(payload, "sid"),
+        jti=_text(payload, "jti", MAX_TEXT),
+        iat=_numeric_date(payload, "iat"),
+        exp=_numeric_date(payload, "exp"),
+        nbf=_numeric_date(payload, "nbf") if "nbf" in payload else None,
+    )
+
+
+def _text(payload: dict[str, object], name: str, limit: int) -> str:
+    value = payload[name]
+    if not isinstance(value, str):
+        _refuse(name, f"must be a string, it is {strict_json.kind(value)}")
+    if not 1 <= len(value) <= limit:
+        _refuse(name, f"must have 1 to {limit} characters, it has {len(value)}")
+    if fault := fault_in_line(value):
+        _refuse(name, fault)
+    return value
+
+
+def _audiences(payload: dict[str, object]) -> tuple[str, ...]:
+    value = payload["aud"]
+    if not isinstance(value, list) or not value:
+        _refuse("aud", f"must be a list of at least one string, it is {strict_json.kind(value)}")
+    return tuple(_text({"aud": item}, "aud", MAX_TEXT) for item in value)
+
+
+def _uuid(payload: dict[str, object], name: str) -> UUID:
+    value = payload[name]
+    if isinstance(value, str):
+        try:
+            found = UUID(value)
+        except ValueError:
+            pass
+        else:
+            if str(found) == value:
+                return found
+    _refuse(name, f"must be a UUID in lower case with hyphens, it is {_shown(value)}")
+
+
+def _scope(payload: dict[str, object]) -> frozenset[str]:
+    value = payload["scope"]
+    if not isinstance(value, str) or not _SCOPE.fullmatch(value):
+        _refuse("scope", "must be a string of scopes with one space between two (RFC 6749 section 3.3)")
+    return frozenset(value.split())
+
+
+def _numeric_date(payload: dict[str, object], name: str) -> float:
+    value = payload[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _refuse(name, f"must be a number of seconds since 1970, it is {strict_json.kind(value)}")
+    if not 0 <= value <= MAX_NUMERIC_DATE:  # infinity and NaN compare false
+        _refuse(name, f"must be from 0 to {MAX_NUMERIC_DATE} seconds since 1970")
+    return value
+
+
+def _refuse(claim: str, fault: str) -> NoReturn:
+    raise TokenClaimInvalid(f"The claim {claim!r} {fault}")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{math.floor(seconds)} s"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(_shown(value) for value in values)
+
+
+def _shown(value: object) -> str:
+    """A value from a token as it may stand in an error: short, and printable ASCII without quotes or backslashes."""
+    if value is None:
+        return "none"
+    if not isinstance(value, str):
+        return strict_json.kind(value)
+    short = value if len(value) <= 40 else value[:40] + "..."
+    return "'" + "".join(c if " " <= c <= "~" and c not in "\"'\\" else "?" for c in short) + "'"
