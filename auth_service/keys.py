@@ -34,7 +34,7 @@ def _write(file: Path, text: str) -> None:
     """Make the file appear whole or not at all, and never over another."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())

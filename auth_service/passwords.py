@@ -15,12 +15,11 @@ R = TypeVar("R")
 QUEUE_PER_THREAD = 16
 """Hashes that may wait for each thread; at cost 12 the last of them waits some seconds."""
 
-MAX_LENGTH = 256
-"""Characters. A password is hashed with SHA-256 first, so nothing is cut off at bcrypt's 72 bytes."""
-
 
 class PasswordHasher:
     """Hashes passwords in a bounded pool of threads; bcrypt lets go of the interpreter lock while it computes.
+
+    A password goes through HMAC-SHA-256 first, so nothing is cut off at bcrypt's 72 bytes.
 
     Args:
         cost: log2 of the rounds. A hash of another cost, or a plain bcrypt one, is replaced at the next login.

@@ -8,13 +8,12 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from auth_service.model import Role, User
-from auth_service.passwords import MAX_LENGTH
 from shared.body import Schema
 from shared.text import LINE, PROSE
 from shared.tokens import MAX_NAME
 
 Email = Annotated[str, Field(max_length=254), LINE]
-Password = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), PROSE]
+Password = Annotated[str, Field(min_length=1, max_length=256), PROSE]
 
 
 class Registration(Schema):

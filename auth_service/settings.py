@@ -1,14 +1,15 @@
 """Every variable that the auth service reads; shared/settings.py has those that both services read."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.settings import Name, Port, ServiceSettings
+from shared.settings import NAME_FORM, Name, Port, ServiceSettings
 
 
 def _audiences(text: str) -> str:
-    if not all(name and name == name.strip() and name.isprintable() and len(name) <= 255 for name in text.split(",")):
+    if not all(re.fullmatch(NAME_FORM, name) for name in text.split(",")):
         raise ValueError("it must be names with a comma between two, without spaces: auth,posts")
     return text
 

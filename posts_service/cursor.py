@@ -8,11 +8,14 @@ from shared.keyring import decode, encode
 
 VERSION = 1
 
+_CONTENT_BYTES = 9
+_CHECKSUM_BYTES = 4
+
 
 def write(last_id: int) -> str:
     """The cursor of the page that follows the post `last_id`. It grants nothing, so it is only checksummed."""
     content = bytes([VERSION]) + last_id.to_bytes(8, "big")
-    return encode(content + zlib.crc32(content).to_bytes(4, "big"))
+    return encode(content + zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big"))
 
 
 def read(text: str) -> int:
@@ -25,8 +28,12 @@ def read(text: str) -> int:
         data = decode(text)
     except (ValueError, binascii.Error):
         data = b""
-    content, checksum = data[:-4], data[-4:]
-    if len(data) != 13 or zlib.crc32(content).to_bytes(4, "big") != checksum or content[0] != VERSION:
+    content, checksum = data[:_CONTENT_BYTES], data[_CONTENT_BYTES:]
+    if (
+        len(content) != _CONTENT_BYTES
+        or zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big") != checksum
+        or content[0] != VERSION
+    ):
         raise CursorInvalid(
             "The cursor is not one of this service", hint="Take it from `next` as it is, or leave it out."
         )

@@ -22,7 +22,7 @@ class NewPost(Schema):
 
 
 class Edit(Schema):
-    """Body of PATCH /posts/{id}: what is not there stays as it is, and nothing of a post can be taken away with null."""
+    """Body of PATCH /posts/{id}: what is not there stays as it is, and null takes nothing away."""
 
     # the defaults are never looked at: only what was sent counts
     title: Title = ""

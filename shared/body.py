@@ -40,9 +40,7 @@ async def read(request: web.Request, schema: type[S]) -> S:
         async with asyncio.timeout(READ_SECONDS):
             data = await request.read()
     except TimeoutError:
-        raise errors.RequestTimeout(
-            f"The body did not arrive within {READ_SECONDS:.0f} s", headers={"Connection": "close"}
-        ) from None
+        raise errors.RequestTimeout(f"The body did not arrive within {READ_SECONDS:.0f} s") from None
     try:
         value = strict_json.loads(data)
     except strict_json.NotStrict as error:

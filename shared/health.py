@@ -1,4 +1,4 @@
-"""The two questions that whoever runs the service asks it: does it live, and can it work?"""
+"""What whoever runs the service asks it: whether it lives, and whether it can work."""
 
 from collections.abc import Callable
 

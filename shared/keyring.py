@@ -23,6 +23,8 @@ MIN_KEY_BYTES = 32
 
 MAX_FILE_BYTES = 64 * 1024
 
+_DER_SEQUENCE = 0x30
+_DER_LONG_FORM = 0x80
 _REMEDY = "make a good one with: python -m auth_service keys new FILE"
 
 _PUBLISHED = frozenset(
@@ -55,6 +57,7 @@ class KeySet:
 
     @property
     def signing(self) -> Key:
+        """The key that new tokens are signed with."""
         return next(iter(self.keys.values()))
 
     @property
@@ -152,12 +155,13 @@ def _checked(entry: object, where: str) -> tuple[bytes, str]:
 
 def _is_der(secret: bytes) -> bool:
     """Whether these bytes are one DER sequence from the first byte to the last."""
-    if secret[0] != 0x30:
+    tag, length = secret[0], secret[1]
+    if tag != _DER_SEQUENCE:
         return False
-    if secret[1] < 0x80:
-        return len(secret) == 2 + secret[1]
-    size = secret[1] & 0x7F
-    return len(secret) == 2 + size + int.from_bytes(secret[2 : 2 + size])
+    if length < _DER_LONG_FORM:
+        return len(secret) == 2 + length
+    octets = length - _DER_LONG_FORM
+    return len(secret) == 2 + octets + int.from_bytes(secret[2 : 2 + octets])
 
 
 class Keyring:

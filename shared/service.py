@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -134,7 +135,7 @@ def _as_problem(error: Exception, request: web.Request) -> Problem:
             )
         case web.HTTPRequestEntityTooLarge():
             return errors.BodyTooLarge(f"The body is larger than the {request.client_max_size} bytes accepted here")
-        case web.HTTPException() if error.status < 500:
+        case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return errors.RequestRefused(f"The request was refused: {error.reason}")
         case _:
             _log.error("unexpected error", exc_info=error, extra={"request_id": request[REQUEST_ID]})

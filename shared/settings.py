@@ -18,7 +18,8 @@ def _postgres_url(url: str) -> str:
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9:/._-]+$")]
+NAME_FORM = r"[A-Za-z0-9:/._-]{1,255}"
+Name = Annotated[str, Field(pattern=f"^{NAME_FORM}$")]
 
 
 class ServiceSettings(BaseModel):

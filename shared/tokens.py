@@ -20,6 +20,9 @@ from shared.text import fault_in_line
 MAX_BYTES = 4096
 """The longest token that is looked at."""
 
+SEGMENTS = 3
+"""Header, payload and signature (RFC 7515 section 3.1)."""
+
 MAX_LIFETIME = 24 * 3600
 """Seconds between iat and exp above which a token is no short-lived one."""
 
@@ -35,6 +38,7 @@ MAX_NUMERIC_DATE = 253_402_300_799
 TYPE = "at+jwt"
 """The media type that RFC 9068 gives to access tokens, so that no other JWT can pass for one."""
 
+_SHOWN_CHARACTERS = 40
 _REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u", "x5c", "b64")
 _REQUIRED_CLAIMS = ("iss", "aud", "sub", "name", "scope", "sid", "jti", "iat", "exp")
 # RFC 6749 section 3.3; empty where a user may do nothing
@@ -227,8 +231,8 @@ def _check_size(token: str) -> None:
 
 def _segments(token: str) -> tuple[bytes, bytes, bytes]:
     segments = token.split(".")
-    if len(segments) != 3:
-        raise TokenMalformed(f"Expected 3 segments separated by dots, got {len(segments)}")
+    if len(segments) != SEGMENTS:
+        raise TokenMalformed(f"Expected {SEGMENTS} segments separated by dots, got {len(segments)}")
     return _decode("header", segments[0]), _decode("payload", segments[1]), _decode("signature", segments[2])
 
 
@@ -310,15 +314,13 @@ def _audiences(payload: dict[str, object]) -> tuple[str, ...]:
 
 def _uuid(payload: dict[str, object], name: str) -> UUID:
     value = payload[name]
-    if isinstance(value, str):
-        try:
-            found = UUID(value)
-        except ValueError:
-            pass
-        else:
-            if str(found) == value:
-                return found
-    _refuse(name, f"must be a UUID in lower case with hyphens, it is {_shown(value)}")
+    try:
+        found = UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or str(found) != value:
+        _refuse(name, f"must be a UUID in lower case with hyphens, it is {_shown(value)}")
+    return found
 
 
 def _scope(payload: dict[str, object]) -> frozenset[str]:
@@ -355,5 +357,5 @@ def _shown(value: object) -> str:
         return "none"
     if not isinstance(value, str):
         return strict_json.kind(value)
-    short = value if len(value) <= 40 else value[:40] + "..."
+    short = value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "..."
     return "'" + "".join(c if " " <= c <= "~" and c not in "\"'\\" else "?" for c in short) + "'"

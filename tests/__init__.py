@@ -1,0 +1,1 @@
+"""The tests mirror the tree; each docstring is the rule that its test holds."""

@@ -1,0 +1,53 @@
+"""What many tests need: a Postgres, a keyring, and the running pair."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from auth_service import keys
+from tests import postgres
+from tests.pair import Pair, auth_app, posts_app, served
+
+
+def pytest_report_header() -> str:
+    """Say in the first lines which Postgres is taken."""
+    return f"database: {postgres.describe(postgres.choose())}"
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[postgres.Server]:
+    """One Postgres for the whole run."""
+    with postgres.running(postgres.choose()) as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(database_server: postgres.Server) -> AsyncIterator[str]:
+    """An empty database of the test's own."""
+    url = await database_server.create_database()
+    yield url
+    await database_server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def keyring_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key file with one key."""
+    file = tmp_path_factory.mktemp("keys") / "keyring.json"
+    keys.new(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+async def pair(database_server: postgres.Server, keyring_file: Path) -> AsyncIterator[Pair]:
+    """Both services on real sockets, each with a database of its own. Tests share it and sign up users of their own."""
+    auth_database, posts_database = await database_server.create_database(), await database_server.create_database()
+    async with (
+        served(auth_app(auth_database, keyring_file)) as auth,
+        served(posts_app(posts_database, keyring_file)) as posts,
+        ClientSession() as http,
+    ):
+        yield Pair(auth, posts, http)
+    await database_server.drop_database(auth_database)
+    await database_server.drop_database(posts_database)

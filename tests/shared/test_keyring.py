@@ -1,0 +1,101 @@
+"""Which secrets are taken."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import keyring
+from shared.errors import StartupError
+from shared.keyring import Keyring, encode, kid_of
+
+SECRET = bytes(range(32))
+
+
+def entry(secret: bytes = SECRET, **changes: Any) -> dict[str, Any]:
+    """A key as it stands in a keyring."""
+    return {"kty": "oct", "alg": "HS256", "use": "sig", "kid": kid_of(secret), "k": encode(secret), **changes}
+
+
+def text(*entries: object) -> bytes:
+    """A keyring with these keys."""
+    return json.dumps({"keys": entries}).encode()
+
+
+def test_the_first_key_signs_and_all_verify() -> None:
+    """Keys keep their order; the first one signs."""
+    other = bytes(range(1, 41))
+    keys = keyring.read(text(entry(), entry(other)))
+    assert keys.kids == [kid_of(SECRET), kid_of(other)]
+    assert keys.signing.kid == kid_of(SECRET)
+
+
+def test_a_kid_is_made_from_the_key() -> None:
+    """A kid has 96 bits and depends on the whole key."""
+    assert len(kid_of(SECRET)) == 16
+    assert kid_of(SECRET) != kid_of(SECRET + b"x")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"secret", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b'{"keys": [], "keys": []}', "stands twice"),
+        (b"[]", "not a JWK Set"),
+        (b'{"keys": []}', "at least one key"),
+        (b'{"keys": {}}', "at least one key"),
+        (text("x"), "not a JSON object"),
+        (text(entry(kty="RSA")), '"kty": "oct"'),
+        (text(entry(alg="none")), '"alg": "HS256"'),
+        (text(entry(use="enc")), '"use": "sig"'),
+        (text(entry(k=None)), 'no "k"'),
+        (text(entry(k="not base64!")), "not base64url"),
+        (text(entry(k=encode(SECRET) + "=")), "not base64url"),
+        (text(entry(kid="mine")), "does not belong to it"),
+        (text(entry(), entry()), "twice"),
+        (text(entry(SECRET[:31])), "has 31 bytes"),
+        (text(entry(b"")), "has 0 bytes"),
+        (text(entry(b"a" * 32)), "repeats itself"),
+        (text(entry(b"0123456789abcdef" * 2)), "is text"),
+        (text(entry(b"a-string-secret-at-least-256-bits-long")), "published example"),
+        (text(entry(b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n")), "asymmetric key"),
+        (text(entry(b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq9 someone")), "asymmetric key"),
+        (text(entry(b"\x30\x1e" + SECRET[:30])), "asymmetric key"),
+        (text(entry(b"\x30\x82\x00\x28" + bytes(range(40)))), "asymmetric key"),
+        (b" " * 65537, "at most"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_unsafe_keyring_is_refused_with_the_mend(bad: bytes, reason: str) -> None:
+    """A keyring that is not sound ends the start; the line says why and never shows key material."""
+    with pytest.raises(StartupError) as error:
+        keyring.read(bad)
+    assert reason in str(error.value)
+    assert encode(SECRET)[:20] not in str(error.value)
+
+
+def test_keys_do_not_show() -> None:
+    """A printed key shows its id and not the secret."""
+    keys = keyring.read(text(entry()))
+    assert encode(SECRET) not in repr(keys)
+    assert repr(SECRET) not in repr(keys)
+
+
+def test_a_keyring_is_given_once(tmp_path: Path) -> None:
+    """The keyring comes from a file or from the variable: neither and both are refused."""
+    file = tmp_path / "keyring.json"
+    file.write_bytes(text(entry()))
+    assert Keyring(file=file).current.kids == Keyring(text=text(entry()).decode()).current.kids
+    with pytest.raises(StartupError, match="one of the two"):
+        Keyring()
+    with pytest.raises(StartupError, match="one of the two"):
+        Keyring(file=file, text="x")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A key file that can't be read is named, with the command that makes one."""
+    with pytest.raises(StartupError, match="keys new"):
+        Keyring(file=tmp_path / "none.json")

@@ -1,0 +1,48 @@
+"""The import rules of the design, held by import-linter."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    """Check the import rules of the tree at `root`."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    return subprocess.run([*command, "--no-cache"], cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_rules_hold() -> None:
+    """Nothing in the tree breaks an import rule."""
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "statement", "contract"),
+    [
+        ("posts_service/posts.py", "import auth_service.model", "The services do not know each other"),
+        ("auth_service/store/sessions.py", "import posts_service.model", "The services do not know each other"),
+        ("shared/tokens.py", "import auth_service.signing", "shared knows no service"),
+        ("auth_service/model.py", "import auth_service.accounts", "auth_service imports downwards"),
+        ("posts_service/store.py", "import posts_service.posts", "posts_service imports downwards"),
+        ("posts_service/posts.py", "import asyncpg", "SQL only in the stores"),
+        ("posts_service/handlers.py", "import jose.jws", "JWT signatures only"),
+        ("auth_service/accounts.py", "import passlib.hash", "Password hashes only"),
+        ("posts_service/posts.py", "import aiohttp.web", "Rules know nothing of HTTP"),
+    ],
+)
+def test_each_rule_bites(tmp_path: Path, file: str, statement: str, contract: str) -> None:
+    """An import that a rule forbids makes that rule fail."""
+    for name in ("auth_service", "posts_service", "shared"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / file).open("a") as out:
+        out.write(f"\n{statement}\n")
+    done = lint(tmp_path)
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith(contract) and "BROKEN" in line]
