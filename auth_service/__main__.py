@@ -1,29 +1,29 @@
-"""python -m auth_service serve | migrate | keys new FILE."""
+"""The command line: python -m auth_service serve | migrate | keys … | token inspect."""
 
 import argparse
 import asyncio
 import os
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from auth_service import keys
+import aiohttp
+
+from auth_service import inspection, keys
 from auth_service.app import create_app, create_database
-from auth_service.settings import Settings
+from auth_service.settings import Settings, TokenSettings
 from shared import logs, service
+from shared.errors import StartupError
+
+READY_SECONDS = 5.0
+"""How long a service may take to say whether it is ready."""
 
 
 def main() -> None:
     """Run the command that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m auth_service", description="The auth service.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="serve until SIGTERM or Ctrl-C").set_defaults(run=serve)
-    commands.add_parser("migrate", help="bring the database's schema up to date").set_defaults(run=migrate)
-    key_commands = commands.add_parser("keys", help="the shared secret").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    new = key_commands.add_parser("new", help="make a key file with one fresh key")
-    new.add_argument("file", type=Path)
-    new.set_defaults(run=new_keyring)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     service.main("auth_service", lambda: arguments.run(arguments))
 
 
@@ -45,6 +45,98 @@ def migrate(_: argparse.Namespace) -> None:
 def new_keyring(arguments: argparse.Namespace) -> None:
     """Make a key file; print the key's id, never the key."""
     print(f"{arguments.file}: one new key, kid {keys.new(arguments.file)}")
+
+
+def add_key(arguments: argparse.Namespace) -> None:
+    """Add a key that verifies and does not sign yet."""
+    kid = keys.add(arguments.file)
+    print(
+        f"added {kid}; once every service lists it in /health/ready: keys promote {arguments.file} {kid} --ready URL …"
+    )
+
+
+def promote_key(arguments: argparse.Namespace) -> None:
+    """Make a key the signing one, if every service that is named knows it."""
+    if not arguments.ready and not arguments.force:
+        raise StartupError("name every replica of both services with --ready URL, or say --force")
+    if not arguments.force:
+        answers = asyncio.run(_readiness(arguments.ready))
+        if reasons := list(keys.unready(arguments.kid, answers)):
+            raise StartupError("not promoted: " + "; ".join(reasons))
+    keys.promote(arguments.file, arguments.kid, time.time())
+    print(f"{arguments.kid} signs from now on; every key in the file goes on verifying")
+
+
+def retire_key(arguments: argparse.Namespace) -> None:
+    """Take a key away, if nothing that it signed can live."""
+    settings = TokenSettings.from_environ(os.environ)
+    token_seconds = settings.access_token_seconds + settings.jwt_leeway
+    keys.retire(arguments.file, arguments.kid, time.time(), token_seconds=token_seconds, force=arguments.force)
+    print(f"{arguments.kid} is gone from {arguments.file}")
+
+
+def list_keys(arguments: argparse.Namespace) -> None:
+    """Print the ids, the signing key's first."""
+    for position, kid in enumerate(keys.read(arguments.file).kids):
+        print(f"{kid}  {'verifies' if position else 'signs and verifies'}")
+
+
+def inspect_token(arguments: argparse.Namespace) -> None:
+    """Explain a token; with a key file, say whether it is to be believed."""
+    given = arguments.token
+    token = sys.stdin.read().strip() if given == "-" else given
+    settings = TokenSettings.from_environ(os.environ)
+    keyring_given = settings.jwt_keyring_file or settings.jwt_keyring
+    print("\n".join(inspection.explain(token, time.time(), settings.verifier() if keyring_given else None)))
+
+
+async def _readiness(urls: Iterable[str]) -> dict[str, Any]:
+    """Ask each service; what does not answer with 200 and JSON is None."""
+    answers: dict[str, Any] = {}
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READY_SECONDS)) as http:
+        for base in urls:
+            url = f"{base.rstrip('/').removesuffix('/health/ready')}/health/ready"
+            try:
+                async with http.get(url) as response:
+                    answers[url] = await response.json() if response.ok else None
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                answers[url] = None
+    return answers
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m auth_service", description="The auth service.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve until SIGTERM or Ctrl-C").set_defaults(run=serve)
+    commands.add_parser("migrate", help="bring the database's schema up to date").set_defaults(run=migrate)
+
+    key_parser = commands.add_parser("keys", help="make and rotate the shared secret")
+    key_commands = key_parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("new", new_keyring, "make a key file with one fresh key"),
+        ("add", add_key, "add a fresh key that verifies, and does not sign yet"),
+        ("promote", promote_key, "make a key the signing one, once every service knows it"),
+        ("retire", retire_key, "take a key away, once nothing that it signed can live"),
+        ("list", list_keys, "print the ids of the keys, the signing one first"),
+    ):
+        command = key_commands.add_parser(name, help=text, description=text)
+        command.add_argument("file", type=Path, help="the key file")
+        if run in (promote_key, retire_key):
+            command.add_argument("kid", help="the key's id")
+            command.add_argument("--force", action="store_true", help="do it without asking whether it is safe")
+        if run is promote_key:
+            command.add_argument(
+                "--ready", action="append", default=[], metavar="URL", help="base URL of a replica to ask; repeat it"
+            )
+        command.set_defaults(run=run)
+
+    token_commands = commands.add_parser("token", help="look into a token").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    inspect = token_commands.add_parser("inspect", help="print what stands in a token, and whether it is valid")
+    inspect.add_argument("token", nargs="?", default="-", help="the token; - or nothing reads standard input")
+    inspect.set_defaults(run=inspect_token)
+    return parser
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ from auth_service.store.accounts import AccountStore
 from auth_service.store.sessions import SessionStore
 from shared import health, service
 from shared.database import Database, migrations_in
-from shared.keyring import Keyring
 from shared.service import Clock
-from shared.tokens import Verifier
 
 BODY_LIMIT = 16 * 1024
 """Bytes of a request body."""
@@ -31,15 +29,9 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     Raises:
         StartupError: a setting can't be used, a key is unsafe, or password hashing does not work.
     """
-    keyring = Keyring(file=settings.jwt_keyring_file, text=settings.jwt_keyring)
-    verifier = Verifier(
-        lambda: keyring.current,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        leeway=settings.jwt_leeway,
-    )
+    verifier = settings.verifier()
     signer = Signer(
-        lambda: keyring.current,
+        verifier.keyring,
         issuer=settings.jwt_issuer,
         audiences=settings.jwt_audiences.split(","),
         lifetime=settings.access_token_seconds,
@@ -48,7 +40,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     hasher.prove()
     database = create_database(settings)
 
-    routes = (*ROUTES, *health.routes(database, lambda: keyring.current))
+    routes = (*ROUTES, *health.routes(database, verifier.keyring))
     app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock)
     app[ACCOUNTS] = Accounts(AccountStore(database), hasher, password_min_length=settings.password_min_length)
     app[SESSIONS] = Sessions(SessionStore(database), signer)
@@ -57,7 +49,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         yield
         hasher.close()
 
-    app.cleanup_ctx.extend([database.lifespan, threads])
+    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan, threads])
     return app
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.settings import NAME_FORM, Name, Port, ServiceSettings
+from shared.settings import NAME_FORM, Name, Port, ServiceSettings, VerifierSettings
 
 
 def _audiences(text: str) -> str:
@@ -14,15 +14,20 @@ def _audiences(text: str) -> str:
     return text
 
 
-class Settings(ServiceSettings):
-    """What the auth service is told."""
+class TokenSettings(VerifierSettings):
+    """What the auth service is told of tokens."""
 
-    port: Annotated[Port, Field(description="Port to listen on")] = 8001
     jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")] = "auth"
     jwt_audiences: Annotated[
         str, AfterValidator(_audiences), Field(description="aud of the tokens: every service that is to take them")
     ] = "auth,posts"
-    access_token_seconds: Annotated[int, Field(ge=30, le=86400, description="How long an access token lives")] = 900
+    access_token_seconds: Annotated[int, Field(ge=5, le=86400, description="How long an access token lives")] = 900
+
+
+class Settings(TokenSettings, ServiceSettings):
+    """What the auth service is told."""
+
+    port: Annotated[Port, Field(description="Port to listen on")] = 8001
     bcrypt_cost: Annotated[
         int, Field(ge=4, le=16, description="log2 of the rounds of a password hash; below 12 only in tests")
     ] = 12

@@ -1,14 +1,14 @@
 """The only code that can mint a token."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from jose import jws
 
 from auth_service.model import SCOPES, User
-from shared.keyring import KeySet
+from shared.keyring import Keyring
 from shared.tokens import MAX_BYTES, TYPE
 
 
@@ -25,21 +25,21 @@ class Signer:
     """Signs access tokens with the first key of the keyring.
 
     Args:
-        keys: Gives the keys that count right now; asked once for each token.
+        keyring: The first of its current keys signs.
         issuer: The `iss` of every token.
         audiences: Every service that is to take them.
         lifetime: Seconds from iat to exp.
     """
 
-    def __init__(self, keys: Callable[[], KeySet], *, issuer: str, audiences: Sequence[str], lifetime: int) -> None:
-        self._keys = keys
+    def __init__(self, keyring: Keyring, *, issuer: str, audiences: Sequence[str], lifetime: int) -> None:
+        self._keyring = keyring
         self._issuer = issuer
         self._audiences = list(audiences)
         self._lifetime = lifetime
 
     def mint(self, user: User, session_id: UUID, now: float) -> AccessToken:
         """Sign a token for this user in this session, valid from `now` (seconds since the epoch)."""
-        key = self._keys().signing
+        key = self._keyring.current.signing
         issued_at = int(now)
         scope = SCOPES[user.role]
         claims = {

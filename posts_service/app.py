@@ -12,9 +12,7 @@ from posts_service.settings import Settings
 from posts_service.store import PostStore
 from shared import health, service
 from shared.database import Database, migrations_in
-from shared.keyring import Keyring
 from shared.service import Clock
-from shared.tokens import Verifier
 
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of a request body."""
@@ -26,19 +24,13 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     Raises:
         StartupError: a setting can't be used, or a key is unsafe.
     """
-    keyring = Keyring(file=settings.jwt_keyring_file, text=settings.jwt_keyring)
-    verifier = Verifier(
-        lambda: keyring.current,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        leeway=settings.jwt_leeway,
-    )
+    verifier = settings.verifier()
     database = create_database(settings)
 
-    routes = (*ROUTES, *health.routes(database, lambda: keyring.current))
+    routes = (*ROUTES, *health.routes(database, verifier.keyring))
     app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock)
     app[POSTS] = Posts(PostStore(database))
-    app.cleanup_ctx.append(database.lifespan)
+    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan])
     return app
 
 

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Middleware
 
 from shared.errors import Problem
 from shared.routes import PUBLIC, SIGNED_IN, Handler, Route
-from shared.tokens import Claims, Verifier
+from shared.tokens import Claims, TokenKeyUnknown, Verifier
 
 CLAIMS: web.RequestKey[Claims] = web.RequestKey("claims", Claims)
 """Where a handler finds what the verified token says."""
@@ -52,7 +52,7 @@ def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], 
         method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
         needed = access[method, resource.canonical]
         if needed != PUBLIC:
-            request[CLAIMS] = _allowed(request, verifier, needed, clock())
+            request[CLAIMS] = await _allowed(request, verifier, needed, clock())
         return await handler(request)
 
     return authenticate
@@ -69,8 +69,16 @@ def challenge(problem: Problem, realm: str) -> str | None:
     return f'Bearer realm="{realm}"' if problem.status == HTTPStatus.UNAUTHORIZED else None
 
 
-def _allowed(request: web.Request, verifier: Verifier, needed: str, now: float) -> Claims:
-    claims = verifier.verify(_token(request.headers.getall(hdrs.AUTHORIZATION, [])), now)
+async def _allowed(request: web.Request, verifier: Verifier, needed: str, now: float) -> Claims:
+    token = _token(request.headers.getall(hdrs.AUTHORIZATION, []))
+    keys = verifier.keyring.current
+    try:
+        claims = verifier.verify(token, now)
+    except TokenKeyUnknown:
+        # the key may be newer than the last look at the file
+        if not await verifier.keyring.look(keys):
+            raise
+        claims = verifier.verify(token, now)
     if needed != SIGNED_IN and needed not in claims.scope:
         raise ScopeMissing(
             f"This needs the scope '{needed}'; the token has '{' '.join(sorted(claims.scope))}'",

@@ -100,14 +100,8 @@ class ParameterInvalid(Problem):
     status, code = 400, "parameter_invalid"
 
 
-class HeaderInvalid(Problem):
-    """A request header has a value that is not allowed."""
-
-    status, code = 400, "header_invalid"
-
-
-class RequestRefused(Problem):
-    """The request can't be understood as HTTP, or is one that no route could take."""
+class RequestMalformed(Problem):
+    """The bytes are no HTTP request, or one that this service can't follow."""
 
     status, code = 400, "request_malformed"
 

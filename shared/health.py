@@ -1,15 +1,13 @@
 """What whoever runs the service asks it: whether it lives, and whether it can work."""
 
-from collections.abc import Callable
-
 from aiohttp import web
 
 from shared.database import Database
-from shared.keyring import KeySet
+from shared.keyring import Keyring
 from shared.routes import PUBLIC, Route
 
 
-def routes(database: Database, keys: Callable[[], KeySet]) -> tuple[Route, ...]:
+def routes(database: Database, keyring: Keyring) -> tuple[Route, ...]:
     """The rows of the route table that every service has."""
 
     async def live(_: web.Request) -> web.Response:
@@ -17,6 +15,14 @@ def routes(database: Database, keys: Callable[[], KeySet]) -> tuple[Route, ...]:
 
     async def ready(_: web.Request) -> web.Response:
         await database.check()
-        return web.json_response({"status": "ready", "database": "ok", "kids": keys().kids})
+        return web.json_response(
+            {
+                "status": "ready",
+                "database": "ok",
+                # stale: what stands in the file now can't be used, and the keys from before still are
+                "keyring": "ok" if keyring.fault is None else "stale",
+                "kids": keyring.current.kids,
+            }
+        )
 
     return (Route("GET", "/health/live", live, PUBLIC), Route("GET", "/health/ready", ready, PUBLIC))

@@ -4,13 +4,18 @@ The first key signs, every key verifies. A key's id is computed from the key, so
 secrets are told apart by comparing ids, which may be shown to anyone.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiohttp import web
 from jose import jwk
 from jose.backends.base import Key as JoseKey
 
@@ -22,6 +27,12 @@ MIN_KEY_BYTES = 32
 """RFC 7518 section 3.2: a key at least as long as the hash output."""
 
 MAX_FILE_BYTES = 64 * 1024
+
+POLL_SECONDS = 2.0
+"""How often a running service looks whether its key file has changed."""
+
+LOOK_SECONDS = 1.0
+"""How often, at the most, it looks because a token names a key that it does not know."""
 
 _DER_SEQUENCE = 0x30
 _DER_LONG_FORM = 0x80
@@ -38,6 +49,9 @@ _PUBLISHED = frozenset(
     }
 )
 """Keys that stand in documents everybody copies from, as base64url."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +181,74 @@ def _is_der(secret: bytes) -> bool:
 class Keyring:
     """The keys that a running service uses: those of a file, or of the text itself where there are no files.
 
+    A changed file is noticed by itself, without a restart. One that can't be used changes nothing: the keys that were
+    good stay, and `fault` says why.
+
+    Args:
+        file: A key file; links are followed anew each time, so that a mounted secret can be swapped.
+        text: What would stand in the file.
+        clock: Seconds from any start, for the pace of looking at the file.
+
     Raises:
         StartupError: neither or both are given, the file can't be read, or `read` refuses what is in it.
     """
 
-    def __init__(self, *, file: Path | None = None, text: str | None = None) -> None:
+    def __init__(
+        self, *, file: Path | None = None, text: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         if (file is None) == (text is None):
             raise StartupError("give the shared secret as JWT_KEYRING_FILE or as JWT_KEYRING, one of the two")
-        if file is not None:
-            try:
-                content = file.read_bytes()
-            except OSError as error:
-                raise StartupError(f"JWT_KEYRING_FILE {file}: {error.strerror}; {_REMEDY}") from None
-        else:
-            assert text is not None
-            content = text.encode()
-        self.current = read(content)
+        self._file = file
+        self._clock = clock
+        self._content = (text or "").encode() if file is None else _content(file)
+        self.current = read(self._content)
+        self.fault: str | None = None
+        """Why what stands in the file now is not used, or None."""
+        self._looked_at = clock()
+        self._looking = asyncio.Lock()
+
+    async def look(self, seen: KeySet) -> bool:
+        """Look whether there are other keys than `seen` by now; the file is read at most once in LOOK_SECONDS."""
+        async with self._looking:
+            if self.current is seen and self._clock() - self._looked_at >= LOOK_SECONDS:
+                await self._reload()
+        return self.current is not seen
+
+    async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
+        """A cleanup context of the application: watch the file for as long as it serves."""
+        watching = asyncio.create_task(self._watch())
+        yield
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    async def _watch(self) -> None:
+        while self._file is not None:
+            await asyncio.sleep(POLL_SECONDS)
+            async with self._looking:
+                await self._reload()
+
+    async def _reload(self) -> None:
+        if self._file is None:
+            return
+        self._looked_at = self._clock()
+        try:
+            # compared by content: times and sizes can stay the same, and a swapped link changes neither
+            content = await asyncio.to_thread(_content, self._file)
+            if content == self._content and self.fault is None:
+                return
+            keys = self.current if content == self._content else read(content)
+        except StartupError as error:
+            if self.fault != str(error):
+                _log.error("the keyring stays as it was: %s", error)
+            self.fault = str(error)
+            return
+        self._content, self.fault = content, None
+        self.current = keys
+        _log.info("the keyring is now %s", ", ".join(keys.kids))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StartupError(f"JWT_KEYRING_FILE {file}: {error.strerror}; {_REMEDY}") from None

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from shared import bearer, errors
+from shared import bearer, errors, wire
 from shared.errors import Problem, StartupError
 from shared.routes import Handler, Route
 from shared.tokens import Verifier
@@ -32,7 +32,6 @@ CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
-_REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _access_log = logging.getLogger("access")
@@ -48,6 +47,7 @@ def application(routes: Sequence[Route], verifier: Verifier, *, body_limit: int,
         body_limit: Bytes of a request body above which it is refused unread.
         clock: Seconds since the epoch; what token times are compared with.
     """
+    wire.install()
     app = web.Application(
         # the outermost comes first: an error of the access check gets its body and its log line too
         middlewares=[_envelope(verifier.audience), bearer.middleware(verifier, routes, clock)],
@@ -55,9 +55,9 @@ def application(routes: Sequence[Route], verifier: Verifier, *, body_limit: int,
     )
     for route in routes:
         if route.method == hdrs.METH_GET:
-            app.router.add_get(route.path, route.handler)  # and HEAD
+            app.router.add_get(route.path, route.handler, expect_handler=wire.meet_expectation)  # and HEAD
         else:
-            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(route.method, route.path, route.handler, expect_handler=wire.meet_expectation)
     app[CLOCK] = clock
     app.on_response_prepare.append(_finish_headers)
     return app
@@ -116,7 +116,7 @@ def _envelope(realm: str) -> Middleware:
 
 def _request_id(request: web.Request) -> str:
     """Take the caller's id where it has a harmless form, so that one id follows a request through many services."""
-    given = request.headers.get(_REQUEST_ID_HEADER, "")
+    given = request.headers.get(wire.REQUEST_ID_HEADER, "")
     return given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(16).hex()
 
 
@@ -136,7 +136,7 @@ def _as_problem(error: Exception, request: web.Request) -> Problem:
         case web.HTTPRequestEntityTooLarge():
             return errors.BodyTooLarge(f"The body is larger than the {request.client_max_size} bytes accepted here")
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return errors.RequestRefused(f"The request was refused: {error.reason}")
+            return errors.RequestMalformed(f"The request can't be followed: {error.reason}")
         case _:
             _log.error("unexpected error", exc_info=error, extra={"request_id": request[REQUEST_ID]})
             return errors.InternalError(
@@ -172,5 +172,5 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     # aiohttp names itself and its version here
     response.headers.popall(hdrs.SERVER, None)
     if (request_id := request.get(REQUEST_ID)) is not None:
-        response.headers[_REQUEST_ID_HEADER] = request_id
+        response.headers[wire.REQUEST_ID_HEADER] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"

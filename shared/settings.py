@@ -8,7 +8,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import StartupError
+from shared.keyring import Keyring
 from shared.logs import Format
+from shared.tokens import Verifier
 
 
 def _postgres_url(url: str) -> str:
@@ -22,10 +24,51 @@ NAME_FORM = r"[A-Za-z0-9:/._-]{1,255}"
 Name = Annotated[str, Field(pattern=f"^{NAME_FORM}$")]
 
 
-class ServiceSettings(BaseModel):
-    """What both services are told. The variable is the field's name in capitals; other variables are ignored."""
+class Settings(BaseModel):
+    """The base of all settings. The variable is the field's name in capitals; other variables are ignored."""
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper, hide_input_in_errors=True)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables.
+
+        Raises:
+            StartupError: one or more are missing or not allowed; the line names each, and never a value that may be
+                secret.
+        """
+        known = {field.upper() for field in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in environ.items() if name in known})
+        except ValidationError as error:
+            raise StartupError("; ".join(_line(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+
+
+class VerifierSettings(Settings):
+    """What is needed to verify tokens, in every service alike."""
+
+    jwt_keyring_file: Annotated[Path | None, Field(description="The shared secret: a JWK Set in a file")] = None
+    jwt_keyring: Annotated[
+        str | None, Field(min_length=1, repr=False, description="Its text instead, where there are no files")
+    ] = None
+    jwt_issuer: Annotated[Name, Field(description="iss of the tokens, the same in every service")] = "auth"
+    jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")]
+    jwt_leeway: Annotated[float, Field(ge=0, le=60, description="Seconds by which two machines' clocks may differ")] = (
+        10.0
+    )
+
+    def verifier(self) -> Verifier:
+        """Read the shared secret and make the verifier of it.
+
+        Raises:
+            StartupError: there is no secret, or an unsafe one.
+        """
+        keyring = Keyring(file=self.jwt_keyring_file, text=self.jwt_keyring)
+        return Verifier(keyring, issuer=self.jwt_issuer, audience=self.jwt_audience, leeway=self.jwt_leeway)
+
+
+class ServiceSettings(VerifierSettings):
+    """What both services are told."""
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")]
@@ -43,30 +86,7 @@ class ServiceSettings(BaseModel):
     migrate: Annotated[
         bool, Field(description="Bring the database's schema up to date at start; false leaves it to `migrate`")
     ] = True
-    jwt_keyring_file: Annotated[Path | None, Field(description="The shared secret: a JWK Set in a file")] = None
-    jwt_keyring: Annotated[
-        str | None, Field(min_length=1, repr=False, description="Its text instead, where there are no files")
-    ] = None
-    jwt_issuer: Annotated[Name, Field(description="iss of the tokens, the same in every service")] = "auth"
-    jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")]
-    jwt_leeway: Annotated[float, Field(ge=0, le=60, description="Seconds by which two machines' clocks may differ")] = (
-        10.0
-    )
     log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the variables.
-
-        Raises:
-            StartupError: one or more are missing or not allowed; the line names each, and never a value that may be
-                secret.
-        """
-        known = {field.upper() for field in cls.model_fields}
-        try:
-            return cls.model_validate({name: value for name, value in environ.items() if name in known})
-        except ValidationError as error:
-            raise StartupError("; ".join(_line(detail["loc"], detail["msg"]) for detail in error.errors())) from None
 
     def database_dsn(self) -> str:
         """The database's URL with the password in it.

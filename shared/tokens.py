@@ -7,14 +7,16 @@ crit and strings for numbers, so header and claims are read and checked here.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import NoReturn
 from uuid import UUID
 
-from shared import keyring, strict_json
+from shared import strict_json
 from shared.errors import Problem
-from shared.keyring import Key, KeySet
+from shared.keyring import Key, Keyring, KeySet, decode
 from shared.text import fault_in_line
 
 MAX_BYTES = 4096
@@ -22,6 +24,9 @@ MAX_BYTES = 4096
 
 SEGMENTS = 3
 """Header, payload and signature (RFC 7515 section 3.1)."""
+
+MEMO_BYTES = 16 * 1024 * 1024
+"""Memory that remembered tokens may take; some 8,000 of them."""
 
 MAX_LIFETIME = 24 * 3600
 """Seconds between iat and exp above which a token is no short-lived one."""
@@ -38,6 +43,8 @@ MAX_NUMERIC_DATE = 253_402_300_799
 TYPE = "at+jwt"
 """The media type that RFC 9068 gives to access tokens, so that no other JWT can pass for one."""
 
+# two UUIDs with their numbers, two or three numbers, a tuple, and the entry of the dictionary
+_ENTRY_BYTES = 700
 _SHOWN_CHARACTERS = 40
 _REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u", "x5c", "b64")
 _REQUIRED_CLAIMS = ("iss", "aud", "sub", "name", "scope", "sid", "jti", "iat", "exp")
@@ -152,21 +159,58 @@ class TokenIssuedInFuture(TokenRefused):
     code = "token_issued_in_future"
 
 
+class Memo:
+    """Remembers what verified tokens say: the result of a pure function, not a session.
+
+    Bounded in bytes; the token that was used longest ago goes first. Everything goes with the keys that verified it.
+    """
+
+    def __init__(self, limit: int = MEMO_BYTES) -> None:
+        self._limit = limit
+        self._keys: KeySet | None = None
+        self._entries: OrderedDict[str, tuple[Claims, int]] = OrderedDict()
+        self.size = 0
+        """Bytes that the entries take, their share of the dictionary included."""
+
+    def get(self, token: str, keys: KeySet) -> Claims | None:
+        """Return what this very token says if these very keys verified it."""
+        if keys is not self._keys:
+            self._entries.clear()
+            self.size, self._keys = 0, keys
+        entry = self._entries.get(token)
+        if entry is None:
+            return None
+        self._entries.move_to_end(token)
+        return entry[0]
+
+    def put(self, token: str, claims: Claims) -> None:
+        """Remember a token that the keys of the last `get` verified."""
+        size = _size(token, claims)
+        self._entries[token] = claims, size
+        self.size += size
+        while self.size > self._limit:
+            self.size -= self._entries.popitem(last=False)[1][1]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
 class Verifier:
     """Decides whether a token is to be believed.
 
     Args:
-        keys: Gives the keys that count right now; asked once for each token.
+        keyring: Its current keys count; those that it had before do not, also for tokens remembered.
         issuer: The only `iss` accepted.
         audience: This service's own name, to be found in `aud`.
         leeway: Seconds by which the clocks of two machines may differ.
     """
 
-    def __init__(self, keys: Callable[[], KeySet], *, issuer: str, audience: str, leeway: float) -> None:
-        self._keys = keys
+    def __init__(self, keyring: Keyring, *, issuer: str, audience: str, leeway: float) -> None:
+        self.keyring = keyring
         self.issuer = issuer
         self.audience = audience
         self.leeway = leeway
+        self._memo = Memo()
 
     def verify(self, token: str, now: float) -> Claims:
         """Return what the token says, if all thirteen checks pass at `now` (seconds since the epoch).
@@ -177,9 +221,21 @@ class Verifier:
         Raises:
             TokenRefused: one of its subclasses, with the figures in `detail`.
         """
+        keys = self.keyring.current
+        claims = self._memo.get(token, keys)
+        if claims is None:
+            claims = self._verified(token, keys)
+            self._check_times(claims, now)
+            self._memo.put(token, claims)
+        else:
+            self._check_times(claims, now)
+        return claims
+
+    def _verified(self, token: str, keys: KeySet) -> Claims:
+        """All checks but the last, which depends on the time."""
         _check_size(token)
         header, payload, signature = _segments(token)
-        key = _key_for(_object_in("header", header), self._keys())
+        key = _key_for(_object_in("header", header), keys)
         if not key.jose.verify(token[: token.rindex(".")].encode("ascii"), signature):
             raise TokenSignatureInvalid(
                 "The signature does not match: the header or the payload was changed after signing, or another key "
@@ -187,7 +243,6 @@ class Verifier:
             )
         claims = _read_claims(_object_in("payload", payload))
         self._check_parties(claims)
-        self._check_times(claims, now)
         return claims
 
     def _check_parties(self, claims: Claims) -> None:
@@ -221,6 +276,13 @@ class Verifier:
             )
 
 
+def _size(token: str, claims: Claims) -> int:
+    """Bytes of memory that one entry of the memo takes, never less than it really is."""
+    texts = (token, claims.iss, claims.name, claims.jti, *claims.aud, *claims.scope)
+    parts = (claims, claims.aud, claims.scope, *texts)
+    return _ENTRY_BYTES + sum(map(getsizeof, parts))
+
+
 def _check_size(token: str) -> None:
     size = len(token) if token.isascii() else len(token.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
@@ -238,7 +300,7 @@ def _segments(token: str) -> tuple[bytes, bytes, bytes]:
 
 def _decode(name: str, segment: str) -> bytes:
     try:
-        return keyring.decode(segment)
+        return decode(segment)
     except ValueError:
         raise TokenMalformed(f"The {name} is not canonical base64url without padding") from None
 

@@ -130,7 +130,16 @@ async def test_ready_names_the_keys_by_id(pair: Pair) -> None:
     auth = await pair.call("GET", f"{pair.auth}/health/ready")
     posts = await pair.call("GET", f"{pair.posts}/health/ready")
     assert auth.status == posts.status == 200
-    assert auth.body == posts.body == {"status": "ready", "database": "ok", "kids": auth.body["kids"]}
+    assert (
+        auth.body
+        == posts.body
+        == {
+            "status": "ready",
+            "database": "ok",
+            "keyring": "ok",
+            "kids": auth.body["kids"],
+        }
+    )
     assert [len(kid) for kid in auth.body["kids"]] == [16]
 
 

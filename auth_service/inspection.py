@@ -1,0 +1,59 @@
+"""A token explained to a person: what stands in it, its times in words, and whether it is to be believed."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from shared import strict_json
+from shared.errors import Problem
+from shared.keyring import decode
+from shared.tokens import Verifier
+
+_TIMES = ("iat", "nbf", "exp")
+
+
+def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
+    """Give the lines of the explanation; without a verifier nothing is verified, and the last line says so.
+
+    A token that can't even be decoded is explained as far as it goes.
+    """
+    segments = token.split(".")
+    for name, segment in zip(("header", "payload"), segments, strict=False):
+        content = _decoded(segment)
+        yield f"{name}: {content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)}"
+        if name == "payload" and isinstance(content, dict):
+            for claim in _TIMES:
+                if claim in content:
+                    yield f"{claim}: {_in_words(content[claim], now)}"
+    if verifier is None:
+        yield "verdict: none. Nothing was verified: set JWT_KEYRING_FILE to the key file to check the signature."
+        return
+    try:
+        verifier.verify(token, now)
+    except Problem as problem:
+        yield f"verdict: refused, {problem.code}: {problem.detail}"
+        if problem.hint:
+            yield f"hint: {problem.hint}"
+    else:
+        yield f"verdict: valid for {verifier.audience!r}, the signature is good and every check passed"
+
+
+def _decoded(segment: str) -> object:
+    try:
+        return strict_json.loads(decode(segment))
+    except strict_json.NotStrict as error:
+        return f"not strict JSON: {error}"
+    except ValueError:
+        return "not base64url"
+
+
+def _in_words(value: object, now: float) -> str:
+    try:
+        moment = datetime.fromtimestamp(float(str(value)), UTC)
+    except (ValueError, OverflowError, OSError):
+        return "no time"
+    distance = abs(round(moment.timestamp() - now))
+    parts = [(distance // 86400, "d"), (distance // 3600 % 24, "h"), (distance // 60 % 60, "min"), (distance % 60, "s")]
+    words = " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
+    direction = "ago" if moment.timestamp() <= now else "from now"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC, {words} {direction}"
