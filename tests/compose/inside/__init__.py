@@ -1,0 +1,1 @@
+"""Scripts that the tests run with the Python of a container."""

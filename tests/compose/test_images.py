@@ -1,0 +1,69 @@
+"""What the two images hold, and how little they may do."""
+
+import re
+
+import pytest
+
+from tests.compose.project import SERVICES, Project
+
+COMPILER = re.compile(r"/(?:[a-z0-9_]+-linux-[a-z]+-)?(?:gcc|g\+\+|cc|c\+\+|cpp|clang|tcc|cc1|cc1plus|make)(?:-\d+)?")
+
+
+def files(project: Project, service: str) -> list[str]:
+    """Every file in a service's image."""
+    image = project.container(service)["Image"]
+    listed = project.docker(
+        "run", "--rm", "--network=none", "--user=0", "--entrypoint=find", image, "/", "-xdev", "!", "-type", "d"
+    )
+    return listed.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("service", "other", "parts"),
+    [("auth", "posts", {"auth_service", "deploy", "shared"}), ("posts", "auth", {"posts_service", "shared"})],
+)
+def test_one_service_in_an_image(project: Project, service: str, other: str, parts: set[str]) -> None:
+    """An image holds its service and what both share, no file of the other, no compiler, and no pip beside it."""
+    paths = files(project, service)
+    assert {path.split("/")[2] for path in paths if path.startswith("/app/")} == parts
+    assert f"/app/{service}_service/__main__.py" in paths
+    assert [path for path in paths if f"{other}_service" in path] == []
+    assert [path for path in paths if COMPILER.fullmatch(path[path.rfind("/") :])] == []
+    assert [path for path in paths if re.match(r"/venv/.*/(pip|setuptools|ensurepip)(-|$|\d)", path)] == []
+    assert [path for path in paths if re.match(r"/app/.*(/tests|Dockerfile|\.txt$|/\.)", path)] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_compiled_beforehand(project: Project, service: str) -> None:
+    """Every module of the service has its bytecode: a start has nothing to compile and could not keep it."""
+    paths = set(files(project, service))
+    modules = [path for path in paths if re.match(r"/(app|venv)/.*\.py$", path) and "/site-packages/" not in path]
+    assert modules
+    assert [
+        path for path in modules if re.sub(r"/([^/]+)\.py$", r"/__pycache__/\1.cpython-313.pyc", path) not in paths
+    ] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_neither_root_nor_rights(project: Project, service: str) -> None:
+    """A service runs as a user without a name or a capability, and can't gain any."""
+    assert project.container(service)["Config"]["User"] == "10001:10001"
+    status = dict(line.split(":\t") for line in project.execute(service, "cat", "/proc/1/status").splitlines())
+    assert set(status["Uid"].split()) == {"10001"}
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("user", ["0", "10001"])
+def test_nothing_can_be_written(project: Project, service: str, user: str) -> None:
+    """Not even root writes to the root file system or to a secret."""
+    folders = ("/", "/app", "/venv", "/tmp", "/var/tmp", "/run/keyring", "/run/database")  # noqa: S108  must not be writable
+    written = project.execute(
+        service,
+        *("sh", "-c", 'for folder; do if touch "$folder/x" 2>/dev/null; then echo "$folder"; fi; done', "-", *folders),
+        user=user,
+    )
+    assert written.split() == []
+    # what shows that the loop can write at all
+    assert project.execute(service, "sh", "-c", "touch /dev/shm/x && rm /dev/shm/x && echo yes", user=user) == "yes\n"

@@ -1,0 +1,86 @@
+"""Who holds which secret."""
+
+import json
+
+from tests.compose.project import DATABASES, SERVICES, Project
+
+HOLDERS = {
+    "auth": {"key", "password of auth-db"},
+    "auth-db": {"password of auth-db"},
+    "posts": {"key", "password of posts-db"},
+    "posts-db": {"password of posts-db"},
+}
+
+
+def test_each_container_finds_its_own_secrets(project: Project) -> None:
+    """Whoever reads every file of a container finds the secrets it works with, and no other."""
+    names = {text: name for name, text in project.secrets().items()}
+    found = {
+        service: project.execute(
+            service,
+            *("grep", "-rhoF", "-f", "-", "--devices=skip", "--exclude-dir=proc", "--exclude-dir=sys", "/"),
+            given="\n".join(names),
+            check=False,  # some files of an image are for root only
+        )
+        for service in HOLDERS
+    }
+    assert {service: {names[text] for text in texts.split()} for service, texts in found.items()} == HOLDERS
+
+
+def test_secrets_are_mounted_read_only(project: Project) -> None:
+    """A volume with a secret is mounted where it is needed, read-only; only the one-shot container writes it."""
+    mounts = {
+        service: {
+            mount["Name"].removeprefix(f"{project.name}_"): mount["RW"]
+            for mount in project.container(service)["Mounts"]
+        }
+        for service in (*HOLDERS, "secrets")
+    }
+    assert mounts == {
+        "auth": {"keyring": False, "auth-db-password": False},
+        "auth-db": {"auth-data": True, "auth-db-password": False},
+        "posts": {"keyring": False, "posts-db-password": False},
+        "posts-db": {"posts-data": True, "posts-db-password": False},
+        "secrets": {"keyring": True, "auth-db-password": True, "posts-db-password": True},
+    }
+
+
+def test_made_without_a_network(project: Project) -> None:
+    """The container that makes the secrets has no network, and has ended."""
+    made = project.container("secrets")
+    assert list(made["NetworkSettings"]["Networks"]) == ["none"]
+    assert (made["State"]["Status"], made["State"]["ExitCode"]) == ("exited", 0)
+
+
+def test_strong_and_apart(project: Project) -> None:
+    """The key file is its owner's alone; each secret is of 32 random bytes or more, and no two are the same."""
+    assert project.execute("posts", "stat", "-c", "%a %u", "/run/keyring/keyring.json") == "600 10001\n"
+    secrets = project.secrets()
+    assert len(set(secrets.values())) == len(HOLDERS["auth"] | HOLDERS["posts"]) == len(secrets)
+    assert min(map(len, secrets.values())) >= 43  # what 32 bytes are as base64url
+
+
+def test_no_secret_where_anyone_looks(project: Project) -> None:
+    """No secret stands in what the engine tells of containers and images, in the composed file, or in a log."""
+    containers = {service: project.container(service) for service in (*HOLDERS, "secrets")}
+    images = {container["Image"] for container in containers.values()}
+    shown = {
+        "containers": json.dumps(containers),
+        "images": json.dumps([project.inspect(image) for image in sorted(images)]),
+        "history": "".join(project.docker("history", "--no-trunc", image) for image in sorted(images)),
+        "compose file": project.compose("config"),
+        "logs": project.compose("logs"),
+    }
+    leaked = {
+        (place, name) for name, text in project.secrets().items() for place, told in shown.items() if text in told
+    }
+    assert not leaked
+    assert all(shown.values())
+
+
+def test_every_value_of_the_databases_comes_from_a_file(project: Project) -> None:
+    """No password stands in an environment: it is named by file."""
+    for service in (*SERVICES, *DATABASES):
+        variables = dict(pair.split("=", 1) for pair in project.container(service)["Config"]["Env"])
+        assert [name for name in variables if "PASSWORD" in name and not name.endswith("_FILE")] == []
+        assert "JWT_KEYRING" not in variables

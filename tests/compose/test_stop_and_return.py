@@ -1,0 +1,68 @@
+"""What keeps working while something is stopped, and what is still there afterwards."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.compose.project import SERVICES, Project
+from tests.pair import Pair, SignedIn
+
+DEADLINE = 30.0
+
+
+async def test_posts_works_on_without_auth(project: Project, pair: Pair) -> None:
+    """With auth and its database stopped, whoever holds a token lists and creates posts, and posts stays healthy."""
+    ada = await pair.sign_up()
+    project.stop("auth", "auth-db")
+    stopped = datetime.now(UTC)
+    assert project.running() == {"posts", "posts-db"}
+
+    await works(pair, ada)
+    probe = await health_probe_after(project, stopped)
+    assert (probe["ExitCode"], project.container("posts")["State"]["Health"]["Status"]) == (0, "healthy")
+
+
+def test_stops_at_once_when_told(project: Project) -> None:
+    """SIGTERM ends an idle service within seconds and with exit status 0."""
+    started = time.monotonic()
+    project.stop(*SERVICES)
+    assert time.monotonic() - started < 5
+    assert [project.container(service)["State"]["ExitCode"] for service in SERVICES] == [0, 0]
+
+
+async def test_down_and_up_keeps_everything(project: Project, pair: Pair) -> None:
+    """After `down` and `up`, posts first: the same secrets, tokens that still count, all accounts and posts."""
+    ada = await pair.sign_up()
+    created = await pair.post(ada.token, "Before")
+    secrets = project.secrets()
+
+    project.down()
+    project.up("posts")
+    assert project.running() == {"posts", "posts-db"}
+    await works(pair, ada)
+
+    project.up()
+    assert project.secrets() == secrets
+    kept = await pair.call("GET", f"{pair.posts}/posts/{created.body['id']}", token=ada.token)
+    assert (kept.status, kept.body["title"]) == (200, "Before")
+    assert (await pair.login(ada.email)).status == 200
+
+
+async def works(pair: Pair, user: SignedIn) -> None:
+    """Create a post and find it in the list."""
+    created = await pair.post(user.token, "Auth is away")
+    assert created.status == 201
+    listed = await pair.call("GET", f"{pair.posts}/posts", token=user.token)
+    assert listed.status == 200
+    assert created.body["id"] in [post["id"] for post in listed.body["items"]]
+
+
+async def health_probe_after(project: Project, moment: datetime) -> dict[str, Any]:
+    """Wait for the engine's next health probe of posts."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            last: dict[str, Any] = project.container("posts")["State"]["Health"]["Log"][-1]
+            if datetime.fromisoformat(last["Start"]) > moment:
+                return last
+            await asyncio.sleep(0.5)
