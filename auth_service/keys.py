@@ -159,7 +159,7 @@ def _read(file: Path) -> bytes:
 def _write(file: Path, entries: list[Entry]) -> None:
     """Make the file appear whole or not at all. A link stays a link, and who could read the file still can."""
     target = file.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     content = json.dumps({"keys": entries}, indent=2) + "\n"
     keyring.read(content.encode())
     try:

@@ -14,7 +14,9 @@ from shared.tokens import Claims, TokenKeyUnknown, Verifier
 CLAIMS: web.RequestKey[Claims] = web.RequestKey("claims", Claims)
 """Where a handler finds what the verified token says."""
 
-_BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+# RFC 9110 section 11.4: a scheme, which is a token, and one or more spaces before the credentials
+_SCHEME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]*")
+_CREDENTIALS = re.compile(r" +([^ ].*)", re.DOTALL)
 # RFC 6750 section 3: error_description takes no quotes, no backslash, no control characters
 _UNQUOTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
@@ -90,11 +92,12 @@ async def _allowed(request: web.Request, verifier: Verifier, needed: str, now: f
 def _token(headers: Sequence[str]) -> str:
     if len(headers) > 1:
         raise AuthorizationInvalid(f"There are {len(headers)} Authorization headers, send one")
-    scheme = _BEARER.fullmatch(headers[0]) if headers else None
-    if scheme is None:
+    scheme = _SCHEME.match(headers[0]) if headers else None
+    if scheme is None or scheme[0].lower() != "bearer":
         raise TokenMissing(
             "This needs an access token", hint="Sign in at the auth service and send 'Authorization: Bearer <token>'."
         )
-    if not scheme[1]:
-        raise AuthorizationInvalid("The Authorization header says Bearer, but no token follows")
-    return scheme[1]
+    credentials = _CREDENTIALS.fullmatch(headers[0], scheme.end())
+    if credentials is None:
+        raise AuthorizationInvalid("The Authorization header says Bearer, but no token follows after a space")
+    return credentials[1]

@@ -155,10 +155,13 @@ def _error_response(problem: Problem, realm: str, request_id: str) -> web.Respon
 
 def _access(request: web.Request, status: int | str, started: float, request_id: str) -> None:
     claims = request.get(bearer.CLAIMS)
-    _access_log.info(
+    path = request.rel_url.raw_path
+    probe = path.startswith("/health/") and status == HTTPStatus.OK
+    _access_log.log(
+        logging.DEBUG if probe else logging.INFO,  # an orchestrator asks every few seconds
         "%s %s %s",
         request.method,
-        request.rel_url.raw_path,
+        path,
         status,
         extra={
             "ms": round((time.perf_counter() - started) * 1000, 1),

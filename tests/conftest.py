@@ -1,5 +1,6 @@
 """What many tests need: a Postgres, a keyring, and the running pair."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,9 +12,19 @@ from tests import postgres
 from tests.pair import Pair, auth_app, posts_app, served
 
 
-def pytest_report_header() -> str:
-    """Say in the first lines which Postgres is taken."""
-    return f"database: {postgres.describe(postgres.choose())}"
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose a seed for Hypothesis where none is given, so that it can be printed and given again."""
+    if config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say in the first lines which Postgres is taken, and how to repeat what is random."""
+    return [
+        f"database: {postgres.describe(postgres.choose())}",
+        f"random inputs: repeat them with --hypothesis-seed={config.getoption('hypothesis_seed')}",
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def new_email() -> str:
     return f"user{next(_numbers)}@example.com"
 
 
-def auth_settings(database_url: str, keyring: Path, **changes: Any) -> auth_service.settings.Settings:
+def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> auth_service.settings.Settings:
     """Settings of an auth service under test; bcrypt at its lowest cost."""
     return auth_service.settings.Settings.model_validate(
         {
@@ -105,7 +105,7 @@ def auth_settings(database_url: str, keyring: Path, **changes: Any) -> auth_serv
     )
 
 
-def posts_settings(database_url: str, keyring: Path, **changes: Any) -> posts_service.settings.Settings:
+def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> posts_service.settings.Settings:
     """Settings of a posts service under test."""
     return posts_service.settings.Settings.model_validate(
         {
@@ -116,13 +116,13 @@ def posts_settings(database_url: str, keyring: Path, **changes: Any) -> posts_se
     )
 
 
-def auth_app(database_url: str, keyring: Path, clock: Clock | None = None, **changes: Any) -> web.Application:
+def auth_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
     """An auth service, not yet started."""
     settings = auth_settings(database_url, keyring, **changes)
     return auth_service.app.create_app(settings, clock) if clock else auth_service.app.create_app(settings)
 
 
-def posts_app(database_url: str, keyring: Path, clock: Clock | None = None, **changes: Any) -> web.Application:
+def posts_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
     """A posts service, not yet started."""
     settings = posts_settings(database_url, keyring, **changes)
     return posts_service.app.create_app(settings, clock) if clock else posts_service.app.create_app(settings)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -14,7 +14,7 @@ import pytest
 from docker.errors import DockerException
 from testcontainers.community.postgres import PostgresContainer
 
-from contextlib import nullcontext as EmbeddedPostgres
+from dev.postgres import Postgres
 
 IMAGE = "postgres:17"
 KINDS = ("url", "container", "embedded")
@@ -63,8 +63,8 @@ def running(kind: str) -> Iterator["Server"]:
             with PostgresContainer(IMAGE, driver=None, password=uuid4().hex) as container:
                 yield Server(container.get_connection_url())
         case _:
-            with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as postgres:
-                yield Server(postgres.uri("postgres"))
+            with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
+                yield Server(postgres.url())
 
 
 class Server:
@@ -77,9 +77,7 @@ class Server:
         """Create an empty database and return its URL."""
         name = f"test_{uuid4().hex}"
         await self._execute(f"CREATE DATABASE {name}")
-        parts = urlsplit(self._url)
-        # urlunsplit drops the empty authority of postgresql:///name?host=/socket
-        return urlunsplit(parts._replace(path=f"/{name}")).replace("postgresql:/test", "postgresql:///test")
+        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 
     async def drop_database(self, url: str) -> None:
         """Take a database away from under whoever is connected: for its service, this is the server gone."""

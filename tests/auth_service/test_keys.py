@@ -1,6 +1,8 @@
-"""Writing key files."""
+"""Writing key files: what each command does, and what it refuses."""
 
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,47 +12,182 @@ import pytest
 from auth_service import keys
 from shared.errors import StartupError
 from shared.keyring import Keyring
+from tests.pair import Pair
+
+NOW = 1_800_000_000
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A key file with one key."""
+    keys.new(tmp_path / "keyring.json")
+    return tmp_path / "keyring.json"
+
+
+def command(*arguments: object, given: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m auth_service`."""
+    return subprocess.run(
+        [sys.executable, "-m", "auth_service", *map(str, arguments)],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environ},
+    )
+
+
+def secrets_in(file: Path) -> list[str]:
+    """The keys themselves."""
+    return [entry["k"] for entry in json.loads(file.read_text())["keys"]]
 
 
 def test_a_new_keyring_can_be_read_and_is_private(tmp_path: Path) -> None:
-    """A new key file has one sound key and is readable by its owner alone."""
-    file = tmp_path / "keyring.json"
-    kid = keys.new(file)
-    assert Keyring(file=file).current.kids == [kid]
-    assert file.stat().st_mode & 0o777 == 0o600
+    """A new key file has one sound key, is readable by its owner alone, and nothing else is left beside it."""
+    kid = keys.new(tmp_path / "keyring.json")
+    assert Keyring(file=tmp_path / "keyring.json").current.kids == [kid]
+    assert (tmp_path / "keyring.json").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["keyring.json"]
 
 
-def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_key_file_is_never_overwritten(file: Path) -> None:
     """Where a file is, no new one is made, and the old one stays as it is."""
-    file = tmp_path / "keyring.json"
-    keys.new(file)
     before = file.read_bytes()
     with pytest.raises(StartupError, match="kept as it is"):
         keys.new(file)
     assert file.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["keyring.json"]
 
 
-def test_the_command_prints_the_kid_and_never_the_key(tmp_path: Path) -> None:
-    """`keys new` tells the id of the key; the key itself is in the file alone."""
+def test_the_life_of_a_key(file: Path) -> None:
+    """Added, a key verifies; promoted, it signs; the one before goes on verifying, and can be retired."""
+    (old,) = keys.read(file).kids
+    new = keys.add(file)
+    assert keys.read(file).kids == [old, new]
+    keys.promote(file, new, NOW)
+    assert keys.read(file).kids == [new, old]
+    keys.retire(file, old, NOW + 915, token_seconds=910)
+    assert keys.read(file).kids == [new]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_whose_tokens_may_live_is_not_retired(file: Path) -> None:
+    """A key is kept until the last token that it can have signed is over, unless one insists."""
+    (old,) = keys.read(file).kids
+    keys.promote(file, keys.add(file), NOW)
+    end = NOW + keys.NOTICE_SECONDS + 910
+    with pytest.raises(StartupError, match="another 2 s"):
+        keys.retire(file, old, end - 1, token_seconds=910)
+    keys.retire(file, old, end - 1, token_seconds=910, force=True)
+    assert old not in keys.read(file).kids
+
+
+def test_a_key_that_signed_twice_is_counted_from_the_last_time(file: Path) -> None:
+    """Promoted again and replaced again, a key must wait anew."""
+    (first,) = keys.read(file).kids
+    second = keys.add(file)
+    keys.promote(file, second, NOW)
+    keys.promote(file, first, NOW + 5000)
+    keys.promote(file, second, NOW + 9000)
+    with pytest.raises(StartupError, match="may live"):
+        keys.retire(file, first, NOW + 9001, token_seconds=910)
+
+
+def test_the_signing_key_and_the_last_one_are_not_retired(file: Path) -> None:
+    """The key that signs stays, also by force, and so the last one does."""
+    (last,) = keys.read(file).kids
+    with pytest.raises(StartupError, match="promote another one first"):
+        keys.retire(file, last, NOW, token_seconds=0, force=True)
+    keys.add(file)
+    with pytest.raises(StartupError, match="promote another one first"):
+        keys.retire(file, last, NOW, token_seconds=0, force=True)
+
+
+def test_an_unknown_key_is_refused_with_those_there_are(file: Path) -> None:
+    """Promote and retire name the keys that there are; promoting the signing key again is refused."""
+    (kid,) = keys.read(file).kids
+    with pytest.raises(StartupError, match=kid):
+        keys.promote(file, "x", NOW)
+    with pytest.raises(StartupError, match=kid):
+        keys.retire(file, "x", NOW, token_seconds=0)
+    with pytest.raises(StartupError, match="already"):
+        keys.promote(file, kid, NOW)
+
+
+def test_a_broken_file_is_not_touched(file: Path) -> None:
+    """A file that is no sound keyring is left as it is, whatever the command."""
+    file.write_text('{"keys": [{"kty": "oct"}]}')
+    with pytest.raises(StartupError):
+        keys.add(file)
+    with pytest.raises(StartupError):
+        keys.promote(file, "x", NOW)
+    assert file.read_text() == '{"keys": [{"kty": "oct"}]}'
+
+
+def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
+    """A key file behind a link is changed where it is."""
+    link = tmp_path / "link.json"
+    link.symlink_to(file)
+    keys.add(link)
+    assert link.is_symlink()
+    assert len(keys.read(file).keys) == 2
+
+
+def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
+    """Of many that add at once, each adds its key."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        added = pool.map(keys.add, [file] * 12)
+    assert set(added) < set(keys.read(file).kids)
+    assert len(keys.read(file).kids) == 13
+
+
+def test_the_commands_print_kids_and_never_keys(tmp_path: Path) -> None:
+    """Every command tells ids; the keys are in the file alone."""
     file = tmp_path / "keyring.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "auth_service", "keys", "new", str(file)], capture_output=True, text=True, check=True
-    )
-    (key,) = json.loads(file.read_text())["keys"]
-    assert key["kid"] in done.stdout
-    assert key["k"] not in done.stdout + done.stderr
+    said = [command("keys", "new", file), command("keys", "add", file), command("keys", "list", file)]
+    first, second = keys.read(file).kids
+    said += [
+        command("keys", "promote", file, second, "--force"),
+        command("keys", "retire", file, first),
+        command("keys", "retire", file, first, "--force"),
+    ]
+    assert [done.returncode for done in said] == [0, 0, 0, 0, 1, 0]
+    assert said[2].stdout == f"{first}  signs and verifies\n{second}  verifies\n"
+    everything = "".join(done.stdout + done.stderr for done in said)
+    assert not any(secret in everything for secret in secrets_in(file))
 
 
-def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+def test_promote_asks_or_is_told_not_to(file: Path) -> None:
+    """Promote wants to be told whom to ask; without, it changes nothing."""
+    kid = keys.add(file)
+    before = file.read_bytes()
+    done = command("keys", "promote", file, kid)
+    assert (done.returncode, file.read_bytes()) == (1, before)
+    assert "--ready URL" in done.stderr
+
+
+async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pair, keyring_file: Path) -> None:
+    """A key that a replica does not list, or a replica that does not answer, stops the promotion."""
+    kid = keys.read(keyring_file).kids[0]
+    stranger = "AAAAAAAAAAAAAAAA"
+    ready = (await pair.call("GET", f"{pair.posts}/health/ready")).body
+    assert list(keys.unready(kid, {"posts": ready})) == []
+    assert "does not list" in next(keys.unready(stranger, {"posts": ready}))
+    assert "stale" in next(keys.unready(kid, {"posts": ready | {"keyring": "stale"}}))
+    assert "does not answer" in next(keys.unready(kid, {"posts": None}))
+
+
+def test_promote_needs_every_replica(file: Path) -> None:
+    """One replica that can't be reached is enough to refuse."""
+    kid = keys.add(file)
+    done = command("keys", "promote", file, kid, "--ready", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:1/health/ready does not answer as ready" in done.stderr
+    assert keys.read(file).kids[0] != kid
+
+
+@pytest.mark.parametrize("name", ["new", "add"])
+def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path, name: str) -> None:
     """A file that can't be written ends the command with one line and status 1."""
-    done = subprocess.run(
-        [sys.executable, "-m", "auth_service", "keys", "new", str(tmp_path / "none" / "keyring.json")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command("keys", name, tmp_path / "none" / "keyring.json")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "can't be written" in done.stderr

@@ -14,9 +14,9 @@ async def test_without_a_token_there_is_a_challenge_and_no_error(pair: Pair) -> 
         assert reply.headers["WWW-Authenticate"] == f'Bearer realm="{realm}"'
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
 async def test_the_scheme_has_no_case(pair: Pair, scheme: str) -> None:
-    """Bearer may be written in any case (RFC 9110 section 11.1)."""
+    """Bearer may be written in any case, with more than one space behind it (RFC 9110 sections 11.1 and 11.4)."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts", headers={"Authorization": f"{scheme} {ada.token}"})
     assert reply.status == 200
@@ -35,6 +35,9 @@ async def test_an_empty_bearer_and_two_headers_are_invalid_requests(pair: Pair) 
     good = f"Bearer {ada.token}"
     for headers in (
         CIMultiDict([("Authorization", "Bearer")]),
+        CIMultiDict([("Authorization", "Bearer   ")]),
+        CIMultiDict([("Authorization", f"Bearer\t{ada.token}")]),
+        CIMultiDict([("Authorization", f"Bearer={ada.token}")]),
         CIMultiDict([("Authorization", good), ("Authorization", good)]),
     ):
         async with pair.http.get(f"{pair.posts}/posts", headers=headers) as response:

@@ -1,10 +1,12 @@
 """Which secrets are taken."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared import keyring
 from shared.errors import StartupError
@@ -99,3 +101,94 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A key file that can't be read is named, with the command that makes one."""
     with pytest.raises(StartupError, match="keys new"):
         Keyring(file=tmp_path / "none.json")
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock of the test's own."""
+    return Clock()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A key file with one key."""
+    file = tmp_path / "keyring.json"
+    file.write_bytes(text(entry()))
+    return file
+
+
+OTHER = bytes(range(1, 33))
+
+
+async def test_a_changed_file_is_noticed_by_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the service runs, new keys come without a restart."""
+    monkeypatch.setattr(keyring, "POLL_SECONDS", 0.01)
+    ring = Keyring(file=file)
+    async for _ in ring.lifespan(web.Application()):
+        file.write_bytes(text(entry(OTHER), entry()))
+        async with asyncio.timeout(10):
+            while ring.current.kids != [kid_of(OTHER), kid_of(SECRET)]:
+                await asyncio.sleep(0.01)
+
+
+async def test_an_unknown_key_makes_it_look_at_once_but_not_too_often(file: Path, clock: Clock) -> None:
+    """A look reads the file, at most once in LOOK_SECONDS; who comes between two looks gets what the last one found."""
+    ring = Keyring(file=file, clock=clock)
+    before = ring.current
+    file.write_bytes(text(entry(), entry(OTHER)))
+    assert not await ring.look(before)
+    clock.now += keyring.LOOK_SECONDS
+    assert await asyncio.gather(*(ring.look(before) for _ in range(5))) == [True] * 5
+    assert ring.current.kids == [kid_of(SECRET), kid_of(OTHER)]
+    file.write_bytes(text(entry()))
+    assert await ring.look(before)
+    assert len(ring.current.kids) == 2
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", text(), text(entry(b"short")), None])
+async def test_a_broken_file_changes_nothing(
+    file: Path, clock: Clock, broken: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that can't be used leaves the keys as they were, says so once, and a good one is taken again."""
+    ring = Keyring(file=file, clock=clock)
+    before = ring.current
+    if broken is None:
+        file.unlink()
+    else:
+        file.write_bytes(broken)
+    for _ in range(3):
+        clock.now += keyring.LOOK_SECONDS
+        assert not await ring.look(before)
+    assert ring.current is before
+    assert ring.fault
+    assert sum("stays as it was" in record.message for record in caplog.records) == 1
+    assert encode(SECRET)[:20] not in caplog.text
+    file.write_bytes(text(entry()))
+    clock.now += keyring.LOOK_SECONDS
+    await ring.look(before)
+    assert ring.fault is None
+    assert ring.current is before
+
+
+async def test_a_swapped_link_is_followed(file: Path, tmp_path: Path, clock: Clock) -> None:
+    """A mounted secret that is swapped by its link, as Kubernetes does, is noticed."""
+    link, other = tmp_path / "link.json", tmp_path / "other.json"
+    other.write_bytes(text(entry(OTHER)))
+    link.symlink_to(file)
+    ring = Keyring(file=link, clock=clock)
+    before = ring.current
+    (tmp_path / "new").symlink_to(other)
+    (tmp_path / "new").replace(link)
+    clock.now += keyring.LOOK_SECONDS
+    assert await ring.look(before)
+    assert ring.current.kids == [kid_of(OTHER)]

@@ -1,24 +1,11 @@
 """What comes before HTTP, over a bare socket."""
 
-import asyncio
 import json
 
 import pytest
 
 from tests.pair import Pair
-
-
-async def exchange(base: str, data: bytes) -> tuple[bytes, dict[str, str], bytes]:
-    """Send bytes, read the answer to its end, and take it apart."""
-    host, port = base.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(data)
-    answer = await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    await writer.wait_closed()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status, *headers = head.split(b"\r\n")
-    return status, dict(line.decode().split(": ", 1) for line in headers), body
+from tests.wire import exchange
 
 
 @pytest.mark.parametrize(

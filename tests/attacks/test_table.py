@@ -1,0 +1,158 @@
+"""The attack table, on the verifier itself and through the middleware of both services."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from itertools import combinations
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from shared.errors import Problem
+from shared.keyring import Keyring
+from shared.tokens import Verifier
+from tests.attacks.forge import CLAIMS, HEADER, KEYRING, NOW, SECRET, b64, encoded, sign
+from tests.attacks.table import LEEWAY, Attack, table
+from tests.pair import Pair, auth_app, posts_app, served
+from tests.postgres import Server
+from tests.wire import exchange
+
+ATTACKS = list(table())
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Verifier:
+    """A verifier of the posts service."""
+    return Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=LEEWAY)
+
+
+@pytest.fixture(scope="module")
+async def attacked(database_server: Server) -> AsyncIterator[Pair]:
+    """Both services, with the key and at the time that the table was made for."""
+    databases = await database_server.create_database(), await database_server.create_database()
+    settings: dict[str, Any] = {"jwt_keyring": KEYRING, "clock": lambda: NOW}
+    async with (
+        served(auth_app(databases[0], None, **settings)) as auth,
+        served(posts_app(databases[1], None, **settings)) as posts,
+        ClientSession() as http,
+    ):
+        yield Pair(auth, posts, http)
+    for database in databases:
+        await database_server.drop_database(database)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_the_verifier(verifier: Verifier, attack: Attack) -> None:
+    """Each token is refused with its own code, and the good ones are believed, the second time too."""
+    for _ in range(2):
+        assert refusal(verifier, attack.token) == attack.code
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+async def test_both_services(attacked: Pair, attack: Attack) -> None:
+    """Each refused token is 401 with its code and an RFC 6750 challenge at both services; auth also wants a session."""
+    request = "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n"
+    for base, path, realm in ((attacked.posts, "/posts", "posts"), (attacked.auth, "/me", "auth")):
+        status, headers, body = await exchange(base, (request % (path, attack.token)).encode())
+        if "\x7f" in attack.token:  # DEL can't stand in a header, so this is no HTTP
+            assert (status, json.loads(body)["code"]) == (b"HTTP/1.1 400 Bad Request", "request_malformed")
+            continue
+        if attack.code is None and realm == "posts":
+            assert status == b"HTTP/1.1 200 OK"
+            continue
+        assert status == b"HTTP/1.1 401 Unauthorized"
+        assert json.loads(body)["code"] == (attack.code or "session_ended")
+        challenge = headers["WWW-Authenticate"]
+        assert challenge.startswith(f'Bearer realm="{realm}", error="invalid_token", error_description="')
+        assert challenge.count('"') == 6
+        assert attack.token[:60] not in body.decode() + challenge
+
+
+Spec = dict[str, Any]
+Break = tuple[str, str, Callable[[Spec], None]]
+
+
+def _set(part: str, name: str, value: object) -> Callable[[Spec], None]:
+    return lambda spec: spec[part].update({name: value})
+
+
+def _flag(name: str) -> Callable[[Spec], None]:
+    return lambda spec: spec.update({name: True})
+
+
+# in the order of the checks: the field that is broken, the code, how
+BREAKS: list[Break] = [
+    ("size", "token_too_large", _set("claims", "padding", "x" * 4096)),
+    ("end", "token_malformed", _flag("not_ascii")),
+    ("dots", "token_malformed", _flag("four_segments")),
+    ("padding", "token_malformed", _flag("padded")),
+    ("header", "token_malformed", _flag("duplicate_in_header")),
+    ("crit", "token_header_refused", _set("header", "crit", ["exp"])),
+    ("typ", "token_type_wrong", _set("header", "typ", "JWT")),
+    ("kid", "token_malformed", _set("header", "kid", 7)),
+    ("kid", "token_key_unknown", _set("header", "kid", "unknown")),
+    ("alg", "token_algorithm_refused", _set("header", "alg", "none")),
+    ("signature", "token_signature_invalid", _set("options", "secret", SECRET[::-1])),
+    ("payload", "token_malformed", _flag("duplicate_in_payload")),
+    ("jti", "token_claim_missing", lambda spec: spec["claims"].pop("jti")),
+    ("scope", "token_claim_invalid", _set("claims", "scope", 7)),
+    ("iss", "token_issuer_wrong", _set("claims", "iss", "other")),
+    ("aud", "token_audience_wrong", _set("claims", "aud", ["other"])),
+    ("exp", "token_expired", _set("claims", "exp", NOW - 30)),
+    ("nbf", "token_not_yet_valid", _set("claims", "nbf", NOW + 30)),
+    ("iat", "token_issued_in_future", _set("claims", "iat", NOW + 30)),
+    ("lifetime", "token_claim_invalid", lambda spec: spec["claims"].update(iat=NOW - 90_000)),
+]
+
+
+def broken(*breaks: Break) -> str:
+    """A token with all of this wrong at once."""
+    spec: Spec = {"header": dict(HEADER), "claims": dict(CLAIMS), "options": {}}
+    for _, _, how in breaks:
+        how(spec)
+    head, payload = encoded(spec["header"]), encoded(spec["claims"])
+    if spec.get("duplicate_in_header"):
+        head = _duplicated(head)
+    if spec.get("duplicate_in_payload"):
+        payload = _duplicated(payload)
+    made = f"{head}.{payload}.{sign(f'{head}.{payload}', **spec['options'])}"
+    if spec.get("four_segments"):
+        made += ".x"
+    if spec.get("padded"):
+        made += "="
+    return made + "é" if spec.get("not_ascii") else made
+
+
+def _duplicated(segment: str) -> str:
+    return b64(b64_decode(segment)[:-1] + b',"x":1,"x":2}')
+
+
+def b64_decode(segment: str) -> bytes:
+    """Undo b64."""
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def refusal(verifier: Verifier, token: str) -> str | None:
+    """The code of the refusal, or None."""
+    try:
+        verifier.verify(token, NOW)
+    except Problem as problem:
+        return problem.code
+    return None
+
+
+@pytest.mark.parametrize("one", BREAKS, ids=lambda one: f"{one[0]} {one[1]}")
+def test_one_thing_wrong(verifier: Verifier, one: Break) -> None:
+    """Each thing that is wrong speaks for itself where nothing else is wrong."""
+    assert refusal(verifier, broken(one)) == one[1]
+
+
+def test_of_two_things_wrong_the_first_check_speaks(verifier: Verifier) -> None:
+    """Where two checks would fail, the answer is that of the earlier one, for every pair."""
+    pairs = [(first, second) for first, second in combinations(BREAKS, 2) if first[0] != second[0]]
+    assert len(pairs) > 180
+    for first, second in pairs:
+        if {first[0], second[0]} == {"iat", "lifetime"}:
+            continue  # both set iat
+        assert refusal(verifier, broken(first, second)) == first[1], (first[:2], second[:2])

@@ -1,0 +1,61 @@
+"""`token inspect`."""
+
+from pathlib import Path
+
+from auth_service.inspection import explain
+from shared.keyring import Keyring
+from shared.tokens import Verifier
+from tests.attacks.forge import KEYRING, NOW, token, with_claims
+from tests.auth_service.test_keys import command
+
+VERIFIER = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=10)
+
+
+def test_a_token_is_explained_with_its_times_in_words() -> None:
+    """Header, claims, times in words, and the verdict."""
+    text = "\n".join(explain(token(), NOW, VERIFIER))
+    assert '"alg": "HS256"' in text
+    assert '"name": "Mallory"' in text
+    assert "iat: 2027-01-15 07:59:00 UTC, 1 min ago" in text
+    assert "exp: 2027-01-15 08:14:00 UTC, 14 min from now" in text
+    assert "verdict: valid for 'posts'" in text
+
+
+def test_a_refused_token_is_explained_with_the_code() -> None:
+    """The verdict on a bad token is the code and the detail that a service would answer."""
+    text = "\n".join(explain(with_claims(aud=["billing"]), NOW, VERIFIER))
+    assert "verdict: refused, token_audience_wrong: This service accepts the audience 'posts'" in text
+    assert "hint: Add 'posts' to JWT_AUDIENCES" in text
+
+
+def test_without_a_key_nothing_is_claimed() -> None:
+    """Without a key file the token is decoded, and it is said that nothing was verified."""
+    *_, last = explain(token(), NOW, None)
+    assert "Nothing was verified" in last
+
+
+def test_nonsense_is_explained_as_far_as_it_goes() -> None:
+    """What can't be decoded is said to be so, without a fault."""
+    for nonsense in (
+        "",
+        ".",
+        "a.b.c",
+        "é",
+        "e30.e30.",
+        token()[:-1],
+        with_claims(exp="x"),
+        with_claims(exp=10**400),
+        with_claims(iat=1e300),
+    ):
+        assert list(explain(nonsense, NOW, VERIFIER))[-1]
+
+
+def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path) -> None:
+    """A token can come from standard input, with a key file or without."""
+    file = tmp_path / "keyring.json"
+    file.write_text(KEYRING)
+    without = command("token", "inspect", given=f"{token()}\n")
+    assert "Nothing was verified" in without.stdout
+    verified = command("token", "inspect", "-", given=with_claims(exp=1, iat=0), JWT_KEYRING_FILE=str(file))
+    assert "refused, token_expired" in verified.stdout
+    assert (without.returncode, verified.returncode) == (0, 0)

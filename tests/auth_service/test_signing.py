@@ -1,0 +1,83 @@
+"""What is minted, read with another library than the one that signed it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import jwt
+import pytest
+
+from auth_service.model import Role, User
+from auth_service.signing import Signer
+from shared.keyring import Keyring
+from shared.tokens import MAX_BYTES, Verifier
+from tests.attacks.forge import KEYRING, KID, NOW, SECRET
+
+
+def user(name: str = "Ada", role: Role = "user") -> User:
+    """Some user."""
+    moment = datetime.fromtimestamp(NOW, UTC)
+    return User(uuid4(), "ada@example.com", name, role, None, moment, moment)
+
+
+@pytest.fixture
+def signer() -> Signer:
+    """A signer for two services."""
+    return Signer(Keyring(text=KEYRING), issuer="auth", audiences=["auth", "posts"], lifetime=900)
+
+
+def test_a_token_has_these_claims_and_no_others(signer: Signer) -> None:
+    """Header and claims are those of the design; no address and nothing else that is nobody's business."""
+    ada, session = user(), uuid4()
+    made = signer.mint(ada, session, NOW + 0.9)
+    assert jwt.get_unverified_header(made.token) == {"alg": "HS256", "typ": "at+jwt", "kid": KID}
+    claims = jwt.decode(
+        made.token, SECRET, algorithms=["HS256"], audience="posts", options={"verify_exp": False, "verify_iat": False}
+    )
+    assert UUID(claims.pop("jti"))
+    assert claims == {
+        "iss": "auth",
+        "aud": ["auth", "posts"],
+        "sub": str(ada.id),
+        "name": "Ada",
+        "scope": "posts:read posts:write",
+        "sid": str(session),
+        "iat": NOW,
+        "exp": NOW + 900,
+    }
+    assert (made.expires_in, made.scope) == (900, "posts:read posts:write")
+
+
+@pytest.mark.parametrize(
+    ("role", "scope"),
+    [
+        ("user", "posts:read posts:write"),
+        ("moderator", "posts:read posts:write posts:moderate"),
+        ("admin", "posts:read posts:write posts:moderate users:admin"),
+    ],
+)
+def test_the_role_decides_the_scope(signer: Signer, role: Role, scope: str) -> None:
+    """Each role gives its scopes."""
+    assert signer.mint(user(role=role), uuid4(), NOW).scope == scope
+
+
+@pytest.mark.parametrize("name", ["\U0001f989" * 100, '"' * 100, "\\" * 100, "é" * 100])
+def test_the_longest_name_fits(signer: Signer, name: str) -> None:
+    """A token with the longest name, in the widest characters, is one that every service takes."""
+    made = signer.mint(user(name), uuid4(), NOW).token
+    assert len(made) < MAX_BYTES
+    verifier = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=0)
+    assert verifier.verify(made, NOW).name == name
+
+
+def test_two_tokens_are_never_the_same(signer: Signer) -> None:
+    """Tokens of one user in one session at one moment differ in jti."""
+    ada, session = user(), uuid4()
+    assert signer.mint(ada, session, NOW).token != signer.mint(ada, session, NOW).token
+
+
+def test_what_nobody_would_take_is_not_given_out(keyring_file: Path) -> None:
+    """A token over the verifier's limit is a fault of the set-up, and is noticed at the signer."""
+    signer = Signer(Keyring(file=keyring_file), issuer="auth", audiences=["a" * 200] * 20, lifetime=900)
+    with pytest.raises(AssertionError, match="JWT_AUDIENCES"):
+        signer.mint(user(), uuid4(), NOW)

@@ -1,0 +1,80 @@
+"""Both services together, over real sockets, by their two base URLs."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from pytest_aiohttp import AiohttpServer
+
+from dev import pair as processes
+from tests.pair import Pair, auth_app, new_email, posts_app
+from tests.postgres import Server
+from tests.system.path import walk_both, walk_posts
+
+
+@pytest.fixture
+async def databases(database_server: Server) -> AsyncIterator[tuple[str, str]]:
+    """An empty database for each service."""
+    auth, posts = await database_server.create_database(), await database_server.create_database()
+    yield auth, posts
+    await database_server.drop_database(auth)
+    await database_server.drop_database(posts)
+
+
+async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path) -> None:
+    """Register, sign in, write, read, edit and delete, across the two services."""
+    auth = await aiohttp_server(auth_app(databases[0], keyring_file))
+    posts = await aiohttp_server(posts_app(databases[1], keyring_file))
+    async with ClientSession() as http:
+        await walk_both(
+            Pair(str(auth.make_url("")).rstrip("/"), str(posts.make_url("")).rstrip("/"), http), new_email()
+        )
+
+
+async def test_posts_goes_on_without_auth(
+    aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path, database_server: Server
+) -> None:
+    """With the auth service stopped and its database gone, whoever is signed in goes on reading and writing."""
+    auth = await aiohttp_server(auth_app(databases[0], keyring_file))
+    posts = await aiohttp_server(posts_app(databases[1], keyring_file))
+    async with ClientSession() as http:
+        pair = Pair(str(auth.make_url("")).rstrip("/"), str(posts.make_url("")).rstrip("/"), http)
+        user = await walk_both(pair, new_email())
+        await auth.close()
+        await database_server.drop_database(databases[0])
+        with pytest.raises(OSError, match="Cannot connect"):
+            await pair.login(user.email)
+        await walk_posts(pair, user)
+        assert (await pair.call("GET", f"{pair.posts}/health/ready")).status == 200
+
+
+async def test_the_whole_path_with_both_services_as_processes(
+    databases: tuple[str, str], keyring_file: Path, database_server: Server
+) -> None:
+    """The same with each service in a process of its own, and again on posts once auth and its database are gone."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(ClientSession())
+        services = []
+        for name, database in zip(("auth", "posts"), databases, strict=True):
+            service = processes.start(
+                name,
+                port=processes.free_port(),
+                database_url=database,
+                keyring=keyring_file,
+                more={"BCRYPT_COST": "4"} if name == "auth" else None,
+            )
+            stack.callback(processes.stop, [service])
+            services.append(service)
+        processes.wait_until_ready(services)
+        auth, posts = services
+        pair = Pair(auth.url, posts.url, http)
+        user = await walk_both(pair, new_email())
+
+        processes.stop([auth])
+        assert auth.process.returncode == 0
+        await database_server.drop_database(databases[0])
+        await walk_posts(pair, user)
+        processes.stop([posts])
+        assert posts.process.returncode == 0
