@@ -1,6 +1,67 @@
 # `make` lists the targets.
 PYTHON ?= python3
 
-.PHONY: help lock lint
+# brings .venv up to a lock file of requirements/, and does nothing where it is. One that works is kept, unless PYTHON
+# was named by hand and is another version
+ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
+IN_VENV = .venv/bin/python -m
+
+.PHONY: help run stop reset test test-fast test-compose lint lock fuzz bench rotate-demo
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# exec: whoever ends make ends the runner, and not a shell in between
+run: ## serve both on this machine, with an embedded Postgres (AUTH_PORT, POSTS_PORT and DATA_DIR move it)
+	@$(ENVIRONMENT) dev
+	@exec $(IN_VENV) dev run
+
+# these two must work without a network, so they take the environment as it is
+stop: ## end what `make run` started, also when it was killed
+	@test -x .venv/bin/python || $(ENVIRONMENT) dev
+	@exec $(IN_VENV) dev stop
+
+reset: ## stop, then delete what `make run` keeps: the databases and the key file
+	@test -x .venv/bin/python || $(ENVIRONMENT) dev
+	@exec $(IN_VENV) dev reset
+
+test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest $(ARGS)
+
+test-fast: ## the tests that need no process of their own and no long run, in some 20 seconds
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest tests/attacks tests/auth_service tests/posts_service tests/shared \
+		--deselect tests/attacks/test_fuzz.py $(ARGS)
+
+test-compose: ## build the images, bring the containers up from nothing, and walk the path through them
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest tests/compose $(ARGS)
+
+lint: ## style, format, types, import rules
+	@$(ENVIRONMENT) test
+	@$(IN_VENV) ruff check .
+	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) mypy
+	@$(IN_VENV) pytest -q tests/test_imports.py
+
+fuzz: ## a million random and mutated tokens against a running service (FUZZ_TOKENS=… for fewer); takes half an hour
+	@$(ENVIRONMENT) test
+	@FUZZ_TOKENS=$${FUZZ_TOKENS:-1000000} exec $(IN_VENV) pytest -s tests/attacks/test_fuzz.py $(ARGS)
+
+bench: ## what verifying a token costs, against python-jose, and what a million tokens leave in memory
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) benchmarks.verify
+
+rotate-demo: ## replace the shared secret under load, before your eyes
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) dev.rotation
+
+COMPILE = .venv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+lock: ## bring requirements/*.txt up to requirements/*.in (UPGRADE=--upgrade for the newest)
+	@$(ENVIRONMENT) test
+	$(COMPILE) $(UPGRADE) requirements/test.in -o requirements/test.txt
+	for name in dev auth posts; do \
+		$(COMPILE) -c requirements/test.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done

@@ -17,6 +17,7 @@ from auth_service.store.accounts import AccountStore
 from auth_service.store.sessions import SessionStore
 from shared import health, service
 from shared.database import Database, migrations_in
+from shared.metrics import Metrics
 from shared.service import Clock
 
 BODY_LIMIT = 16 * 1024
@@ -41,7 +42,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     database = create_database(settings)
 
     routes = (*ROUTES, *health.routes(database, verifier.keyring))
-    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock)
+    metrics = Metrics(verifier.keyring)
+    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock, metrics=metrics)
     app[ACCOUNTS] = Accounts(AccountStore(database), hasher, password_min_length=settings.password_min_length)
     app[SESSIONS] = Sessions(SessionStore(database), signer)
 
@@ -49,7 +51,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         yield
         hasher.close()
 
-    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan, threads])
+    serve_metrics = metrics.lifespan(settings.host, settings.metrics_port)
+    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan, serve_metrics, threads])
     return app
 
 

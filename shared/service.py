@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from shared import bearer, errors, wire
 from shared.errors import Problem, StartupError
+from shared.metrics import Metrics
 from shared.routes import Handler, Route
 from shared.tokens import Verifier
 
@@ -38,7 +39,9 @@ _access_log = logging.getLogger("access")
 _log = logging.getLogger(__name__)
 
 
-def application(routes: Sequence[Route], verifier: Verifier, *, body_limit: int, clock: Clock) -> web.Application:
+def application(
+    routes: Sequence[Route], verifier: Verifier, *, body_limit: int, clock: Clock, metrics: Metrics
+) -> web.Application:
     """Build the application: every request gets an id, an access check, an error body and a log line.
 
     Args:
@@ -46,11 +49,12 @@ def application(routes: Sequence[Route], verifier: Verifier, *, body_limit: int,
         verifier: Decides about tokens; its audience is also the realm of the challenges.
         body_limit: Bytes of a request body above which it is refused unread.
         clock: Seconds since the epoch; what token times are compared with.
+        metrics: Where answers are counted.
     """
     wire.install()
     app = web.Application(
         # the outermost comes first: an error of the access check gets its body and its log line too
-        middlewares=[_envelope(verifier.audience), bearer.middleware(verifier, routes, clock)],
+        middlewares=[_envelope(verifier.audience, metrics), bearer.middleware(verifier, routes, clock)],
         client_max_size=body_limit,
     )
     for route in routes:
@@ -96,7 +100,7 @@ def main(name: str, command: Callable[[], None]) -> None:
         sys.exit(f"{name}: {error}")
 
 
-def _envelope(realm: str) -> Middleware:
+def _envelope(realm: str, metrics: Metrics) -> Middleware:
     @web.middleware
     async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
@@ -104,11 +108,13 @@ def _envelope(realm: str) -> Middleware:
         try:
             response = await handler(request)
         except asyncio.CancelledError:
-            _access(request, "cancelled", started, request_id)
+            _access(request, "cancelled", time.perf_counter() - started, request_id)
             raise
         except Exception as error:  # noqa: BLE001  the outermost place: whatever it is, the client gets an answer
             response = _error_response(_as_problem(error, request), realm, request_id)
-        _access(request, response.status, started, request_id)
+        seconds = time.perf_counter() - started
+        metrics.count(request, response.status, seconds)
+        _access(request, response.status, seconds, request_id)
         return response
 
     return envelope
@@ -153,7 +159,7 @@ def _error_response(problem: Problem, realm: str, request_id: str) -> web.Respon
     return web.Response(status=answer.status, headers=headers, body=answer.body)
 
 
-def _access(request: web.Request, status: int | str, started: float, request_id: str) -> None:
+def _access(request: web.Request, status: int | str, seconds: float, request_id: str) -> None:
     claims = request.get(bearer.CLAIMS)
     path = request.rel_url.raw_path
     probe = path.startswith("/health/") and status == HTTPStatus.OK
@@ -164,7 +170,7 @@ def _access(request: web.Request, status: int | str, started: float, request_id:
         path,
         status,
         extra={
-            "ms": round((time.perf_counter() - started) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             "request_id": request_id,
             **({"sub": str(claims.sub)} if claims else {}),
         },

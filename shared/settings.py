@@ -72,6 +72,9 @@ class ServiceSettings(VerifierSettings):
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")]
+    metrics_port: Annotated[
+        Port | None, Field(description="Port of GET /metrics for Prometheus; without it there is none")
+    ] = None
     database_url: Annotated[
         str,
         AfterValidator(_postgres_url),

@@ -1,0 +1,127 @@
+"""A service as a process of its own, as it runs anywhere else: started, waited for, stopped."""
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from dev import Failure, processes
+
+ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+"""More than a service takes to finish what is under way."""
+
+# what the caller's shell may have for other programs. All else goes through: ACCESS_TOKEN_SECONDS=60 make run
+_OURS = ("HOST", "PORT", "METRICS_PORT", "MIGRATE", "LOG_FORMAT")
+_OUR_PREFIXES = ("DATABASE_", "JWT_", "PG")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One that was started: `auth` or `posts`."""
+
+    name: str
+    port: int
+    process: psutil.Popen
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://{HOST}:{self.port}"
+
+
+def start(name: str, *, port: int, database_url: str, keyring: Path, more: Mapping[str, str] | None = None) -> Service:
+    """Start `python -m <name>_service serve`; it is not ready yet.
+
+    Args:
+        name: auth or posts.
+        port: Where it listens, on 127.0.0.1.
+        database_url: Its database.
+        keyring: The key file.
+        more: Variables that come on top.
+    """
+    settings = {
+        "HOST": HOST,
+        "PORT": str(port),
+        "DATABASE_URL": database_url,
+        "JWT_KEYRING_FILE": str(keyring),
+        "LOG_FORMAT": "text",
+    }
+    process = psutil.Popen(
+        [sys.executable, "-m", f"{name}_service", "serve"],
+        cwd=ROOT,
+        env={**environment(), **settings, **(more or {})},
+        start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order
+    )
+    return Service(name, port, process)
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment without what would lead a service astray."""
+    return {
+        name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith(_OUR_PREFIXES)
+    }
+
+
+def wait_until_ready(services: Sequence[Service], pause: Callable[[float], object] = time.sleep) -> None:
+    """Return once each of them says that it can work.
+
+    Args:
+        services: Those that were started.
+        pause: Called with seconds while waiting; what it raises goes to the caller.
+
+    Raises:
+        Failure: one ended, or is not ready after READY_SECONDS.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = list(services)
+    while waiting:
+        waiting = [service for service in waiting if not _is_ready(service)]
+        for service in waiting:
+            fail_if_ended(service)
+            if time.monotonic() > deadline:
+                raise Failure(f"the {service.name} service is not ready after {READY_SECONDS:.0f} s")
+        pause(0.02)
+
+
+def fail_if_ended(service: Service) -> None:
+    """Raise Failure if the process is gone."""
+    status = service.process.poll()
+    if status is not None:
+        raise Failure(f"the {service.name} service {processes.how_it_ended(status)}")
+
+
+def stop(services: Sequence[Service]) -> None:
+    """Let them finish what is under way, all at the same time; what does not end is killed."""
+    processes.end([service.process for service in services], signal.SIGTERM, seconds=STOP_SECONDS)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_ready(service: Service) -> bool:
+    if service.process.poll() is not None:
+        return False  # whoever answers on its port is another
+    connection = http.client.HTTPConnection(HOST, service.port, timeout=2)  # not by a proxy, as urllib would
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

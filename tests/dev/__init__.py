@@ -1,0 +1,1 @@
+"""What `make run`, `make stop` and `make reset` promise."""

@@ -1,0 +1,131 @@
+"""`python -m dev …` as a process, the way make starts it, on free ports and in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from dev import pair
+
+ENDS_SECONDS = 60
+
+
+class Runner:
+    """A `python -m dev run` that serves.
+
+    Args:
+        data: Its DATA_DIR.
+        more: Variables that come on top.
+    """
+
+    def __init__(self, data: Path, **more: str) -> None:
+        self.data = data
+        self.errors = data.parent / f"{data.name}.stderr"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dev", "run"],
+                cwd=pair.ROOT,
+                env=environment(data, **more),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.curls = self._read_until_curls()
+        self.processes = self._family()
+
+    def child(self, *words: str) -> psutil.Process:
+        """The process that has these words in its command line and was started by the runner."""
+        [found] = [
+            process
+            for process in psutil.Process(self.process.pid).children()
+            if all(any(word in part for part in process.cmdline()) for word in words)
+        ]
+        return found
+
+    def paste(self, *lines: str) -> list[str]:
+        """Run the lines in one shell, one after another; return the lines that it prints."""
+        script = "\n".join(lines)
+        answer = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True, timeout=60)
+        return answer.stdout.splitlines()
+
+    def wait(self) -> int:
+        """Wait for the end; return the exit status."""
+        self.processes = [*self.processes, *self._family()]
+        return self.process.wait(ENDS_SECONDS)
+
+    def last_error(self) -> str:
+        """The last line on standard error."""
+        return self.errors.read_text().splitlines()[-1]
+
+    def left_over(self) -> list[psutil.Process]:
+        """Processes of this run that are still there."""
+        _, alive = psutil.wait_procs(self.processes, timeout=15)
+        return alive
+
+    def _family(self) -> list[psutil.Process]:
+        try:
+            runner = psutil.Process(self.process.pid)
+            return [runner, *runner.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def _read_until_curls(self) -> list[str]:
+        assert self.process.stdout is not None
+        curls: list[str] = []
+        while line := self.process.stdout.readline():
+            if "curl" in line:
+                curls.append(line.rstrip("\n"))
+            elif curls:
+                return curls
+        raise AssertionError(self.errors.read_text())
+
+
+@contextmanager
+def serving(data: Path, **more: str) -> Iterator[Runner]:
+    """A runner that is ended afterwards, however the test goes."""
+    runner = Runner(data, **more)
+    try:
+        yield runner
+    finally:
+        if runner.process.poll() is None:
+            runner.process.terminate()
+            runner.process.wait(ENDS_SECONDS)
+        dev("stop", data)
+        if runner.process.stdout is not None:
+            runner.process.stdout.close()
+
+
+def dev(command: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "dev", command],
+        cwd=pair.ROOT,
+        env=environment(data, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=ENDS_SECONDS,
+    )
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    """Free ports, the lowest cost of a password, and a shell full of other programs' variables."""
+    return {
+        **os.environ,
+        "DATA_DIR": str(data),
+        "AUTH_PORT": str(pair.free_port()),
+        "POSTS_PORT": str(pair.free_port()),
+        "BCRYPT_COST": "4",
+        "HOST": "0.0.0.0",  # noqa: S104  must not get through
+        "PORT": "tcp://10.0.0.1:8001",
+        "DATABASE_URL": "mysql://elsewhere",
+        "JWT_KEYRING": "not a keyring",
+        "LOG_FORMAT": "xml",
+        "PGPORT": "1",
+        "PGHOST": "elsewhere",
+        **more,
+    }

@@ -1,0 +1,55 @@
+"""The embedded Postgres, wherever its folder is and whatever an earlier one left there."""
+
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from dev import Failure
+from dev.postgres import Postgres, running
+
+
+async def test_works_in_a_folder_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:
+    """A path with blanks, signs and more characters than a socket may have is no obstacle, nor is a second start."""
+    deep = tmp_path / "blank, comma & 'quotes'" / ("x" * 90) / "postgres"
+    for _ in range(2):
+        with Postgres(deep, durable=False) as server:
+            server.create_databases(["auth"])
+            connection = await asyncpg.connect(server.url("auth", user="auth"))
+            assert await connection.fetchval("SELECT current_user || ' ' || current_setting('is_superuser')") == (
+                "auth off"
+            )
+            await connection.close()
+            assert running(deep) is not None
+        assert running(deep) is None
+
+
+async def test_starts_although_another_process_has_the_old_number(tmp_path: Path) -> None:
+    """A pid file that was left names a process that is none of ours: the server starts nevertheless."""
+    with Postgres(tmp_path / "postgres", durable=False) as server:
+        left = (server.data / "postmaster.pid").read_text().splitlines()
+    left[0] = str(os.getpid())
+    (server.data / "postmaster.pid").write_text("\n".join(left) + "\n")
+    assert running(server.data) is None
+    with server:
+        assert running(server.data) is not None
+
+
+def test_what_is_not_its_own_is_not_touched(tmp_path: Path) -> None:
+    """A folder of that name with other files in it is refused, and kept."""
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "thesis.txt").touch()
+    with pytest.raises(Failure, match="can't be made"):
+        Postgres(tmp_path / "postgres").start()
+    assert (tmp_path / "postgres" / "thesis.txt").exists()
+
+
+def test_a_server_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
+    """What Postgres itself says about a start that failed is part of the one line."""
+    server = Postgres(tmp_path / "postgres", durable=False)
+    server.make()
+    (server.data / "PG_VERSION").write_text("9\n")
+    with pytest.raises(Failure, match="incompatible with server"):
+        server.start()
+    assert running(server.data) is None
