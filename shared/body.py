@@ -92,8 +92,10 @@ def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:
             return Fault(where, "type_wrong", "it must be a whole number")
         case "list_type":
             return Fault(where, "type_wrong", f"it must be a list, not {strict_json.kind(sent)}")
-        case kind:
-            return Fault(where, kind, detail["msg"])
+        case "text_refused" | "text_blank":  # ours already, of shared/text.py
+            return Fault(where, detail["type"], detail["msg"])
+        case _:
+            return Fault(where, "value_invalid", detail["msg"])
 
 
 def _check_media_type(request: web.Request) -> None:

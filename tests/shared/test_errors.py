@@ -1,0 +1,71 @@
+"""The error codes against their document."""
+
+import ast
+import re
+from pathlib import Path
+
+import auth_service.app
+import posts_service.app
+from shared import errors
+from shared.errors import Fault, Problem, codes
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+
+def test_every_code_is_documented_with_its_status() -> None:
+    """docs/errors.md lists each code of both services with its status, and none that there is not."""
+    assert auth_service.app, posts_service.app  # importing them defines their errors
+    documented = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCUMENT, re.MULTILINE)
+    assert sorted(documented) == sorted((str(kind.status), kind.code) for kind in codes())
+
+
+def test_no_two_errors_share_a_code() -> None:
+    """A code means one thing."""
+    found = [kind.code for kind in codes()]
+    assert len(found) == len(set(found))
+
+
+def test_every_fault_is_documented() -> None:
+    """Each code that the source gives to a fault of a field stands in the document, and no other does."""
+    used = set()
+    for file in (
+        file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                position = {"Fault": 1, "PydanticCustomError": 0}.get(node.func.id)
+                given = None if position is None else node.args[position]
+                if isinstance(given, ast.Constant):
+                    used.add(given.value)
+    section = DOCUMENT[DOCUMENT.index("## Inside `errors`") :]
+    rows = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
+    assert {code for row in rows for code in re.findall(r"`(\w+)`", row)} == used
+
+
+def test_an_error_renders_what_it_knows_and_nothing_else() -> None:
+    """Empty members are left out, Retry-After goes into the header, and a lone surrogate can be told back."""
+    bare = errors.NotFound("There is nothing").render("id")
+    assert b"hint" not in bare.body
+    assert b"errors" not in bare.body
+    assert "Retry-After" not in bare.headers
+    full = errors.Busy("a \ud800", hint="wait", faults=[Fault("limit", "x", "y", "parameter")], retry_after=3).render(
+        "id"
+    )
+    assert full.headers["Retry-After"] == "3"
+    assert b'"errors": [{"parameter": "limit", "code": "x", "message": "y"}]' in full.body
+    assert b"\\ud800" in full.body
+
+
+def test_every_refusal_to_come_back_later_says_when() -> None:
+    """The classes whose answer needs Retry-After are raised with it wherever they are raised."""
+    later = {"Busy", "DatabaseUnavailable"}
+    for file in (
+        file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                name = getattr(node.exc.func, "id", getattr(node.exc.func, "attr", ""))
+                if name in later:
+                    assert "retry_after" in {keyword.arg for keyword in node.exc.keywords}, (file, node.lineno)
+    assert later <= {kind.__name__ for kind in codes(Problem)}
