@@ -15,9 +15,8 @@ from auth_service.settings import Settings
 from auth_service.signing import Signer
 from auth_service.store.accounts import AccountStore
 from auth_service.store.sessions import SessionStore
-from shared import health, service
+from shared import service
 from shared.database import Database, migrations_in
-from shared.metrics import Metrics
 from shared.service import Clock
 
 BODY_LIMIT = 16 * 1024
@@ -41,9 +40,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     hasher.prove()
     database = create_database(settings)
 
-    routes = (*ROUTES, *health.routes(database, verifier.keyring))
-    metrics = Metrics(verifier.keyring)
-    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock, metrics=metrics)
+    app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
     app[ACCOUNTS] = Accounts(AccountStore(database), hasher, password_min_length=settings.password_min_length)
     app[SESSIONS] = Sessions(SessionStore(database), signer)
 
@@ -51,8 +48,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         yield
         hasher.close()
 
-    serve_metrics = metrics.lifespan(settings.host, settings.metrics_port)
-    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan, serve_metrics, threads])
+    app.cleanup_ctx.append(threads)
     return app
 
 

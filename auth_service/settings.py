@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.settings import NAME_FORM, Name, Port, ServiceSettings, VerifierSettings
+from shared.settings import NAME_FORM, DatabaseSettings, Name, Port, ServiceSettings, VerifierSettings
 
 
 def _audiences(text: str) -> str:
@@ -24,7 +24,7 @@ class TokenSettings(VerifierSettings):
     access_token_seconds: Annotated[int, Field(ge=5, le=86400, description="How long an access token lives")] = 900
 
 
-class Settings(TokenSettings, ServiceSettings):
+class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     """What the auth service is told."""
 
     port: Annotated[Port, Field(description="Port to listen on")] = 8001

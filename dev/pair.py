@@ -50,7 +50,9 @@ def start(name: str, *, port: int, database_url: str, keyring: Path, more: Mappi
         keyring: The key file.
         more: Variables that come on top.
     """
+    signs_for = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
     settings = {
+        **signs_for,  # a third service, added beside the pair
         "HOST": HOST,
         "PORT": str(port),
         "DATABASE_URL": database_url,

@@ -23,7 +23,7 @@ def serve(_: argparse.Namespace) -> None:
     """Serve as the environment's variables say."""
     settings = Settings.from_environ(os.environ)
     logs.configure(settings.log_format, "posts")
-    service.run(create_app(settings), settings.host, settings.port)
+    service.run(create_app(settings), settings)
 
 
 def migrate(_: argparse.Namespace) -> None:

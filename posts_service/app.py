@@ -10,9 +10,8 @@ from posts_service.posts import Posts
 from posts_service.routes import ROUTES
 from posts_service.settings import Settings
 from posts_service.store import PostStore
-from shared import health, service
+from shared import service
 from shared.database import Database, migrations_in
-from shared.metrics import Metrics
 from shared.service import Clock
 
 BODY_LIMIT = 2 * 1024 * 1024
@@ -28,12 +27,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     verifier = settings.verifier()
     database = create_database(settings)
 
-    routes = (*ROUTES, *health.routes(database, verifier.keyring))
-    metrics = Metrics(verifier.keyring)
-    app = service.application(routes, verifier, body_limit=BODY_LIMIT, clock=clock, metrics=metrics)
+    app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
     app[POSTS] = Posts(PostStore(database))
-    serve_metrics = metrics.lifespan(settings.host, settings.metrics_port)
-    app.cleanup_ctx.extend([verifier.keyring.lifespan, database.lifespan, serve_metrics])
     return app
 
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import Name, Port, ServiceSettings
+from shared.settings import DatabaseSettings, Name, Port, ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, DatabaseSettings):
     """What the posts service is told."""
 
     port: Annotated[Port, Field(description="Port to listen on")] = 8002

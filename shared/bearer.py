@@ -84,7 +84,7 @@ async def _allowed(request: web.Request, verifier: Verifier, needed: str, now: f
     if needed != SIGNED_IN and needed not in claims.scope:
         raise ScopeMissing(
             f"This needs the scope '{needed}'; the token has '{' '.join(sorted(claims.scope))}'",
-            hint="An administrator can give your account a role with that scope; sign in again after that.",
+            hint="A role that has this scope gives it, with the next log-in.",
         )
     return claims
 

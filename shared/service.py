@@ -13,10 +13,12 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from shared import bearer, errors, wire
+from shared import bearer, errors, health, wire
+from shared.database import Database
 from shared.errors import Problem, StartupError
 from shared.metrics import Metrics
 from shared.routes import Handler, Route
+from shared.settings import ServiceSettings
 from shared.tokens import Verifier
 
 DRAIN_SECONDS = 10.0
@@ -40,34 +42,49 @@ _log = logging.getLogger(__name__)
 
 
 def application(
-    routes: Sequence[Route], verifier: Verifier, *, body_limit: int, clock: Clock, metrics: Metrics
+    settings: ServiceSettings,
+    verifier: Verifier,
+    routes: Sequence[Route],
+    *,
+    body_limit: int,
+    database: Database | None = None,
+    clock: Clock = time.time,
 ) -> web.Application:
-    """Build the application: every request gets an id, an access check, an error body and a log line.
+    """Build the application: every request gets an id, an access check, an error body, a log line and a count.
+
+    Health routes are added. While it serves, the key file is watched, the database open, and metrics are answered.
 
     Args:
-        routes: The whole table of this service.
+        settings: Where metrics are answered.
         verifier: Decides about tokens; its audience is also the realm of the challenges.
+        routes: The whole table of this service.
         body_limit: Bytes of a request body above which it is refused unread.
+        database: The service's own, if it has one.
         clock: Seconds since the epoch; what token times are compared with.
-        metrics: Where answers are counted.
     """
     wire.install()
+    table = (*routes, *health.routes(verifier.keyring, database))
+    metrics = Metrics(verifier.keyring)
     app = web.Application(
         # the outermost comes first: an error of the access check gets its body and its log line too
-        middlewares=[_envelope(verifier.audience, metrics), bearer.middleware(verifier, routes, clock)],
+        middlewares=[_envelope(verifier.audience, metrics), bearer.middleware(verifier, table, clock)],
         client_max_size=body_limit,
     )
-    for route in routes:
+    for route in table:
         if route.method == hdrs.METH_GET:
             app.router.add_get(route.path, route.handler, expect_handler=wire.meet_expectation)  # and HEAD
         else:
             app.router.add_route(route.method, route.path, route.handler, expect_handler=wire.meet_expectation)
     app[CLOCK] = clock
     app.on_response_prepare.append(_finish_headers)
+    app.cleanup_ctx.append(verifier.keyring.lifespan)
+    if database is not None:
+        app.cleanup_ctx.append(database.lifespan)
+    app.cleanup_ctx.append(metrics.lifespan(settings.host, settings.metrics_port))
     return app
 
 
-def run(app: web.Application, host: str, port: int) -> None:
+def run(app: web.Application, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT, then let the requests that are under way finish.
 
     Raises:
@@ -75,13 +92,13 @@ def run(app: web.Application, host: str, port: int) -> None:
     """
 
     def announce(_: str) -> None:
-        _log.info("listening on http://%s:%d", host, port)
+        _log.info("listening on http://%s:%d", settings.host, settings.port)
 
     try:
         web.run_app(
             app,
-            host=host,
-            port=port,
+            host=settings.host,
+            port=settings.port,
             print=announce,
             access_log=None,  # the envelope writes one
             handler_cancellation=True,  # a client that left is not worked for; tests serve the same way
@@ -89,7 +106,9 @@ def run(app: web.Application, host: str, port: int) -> None:
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
     except OSError as error:
-        raise StartupError(f"cannot listen on {host}:{port} ({error.strerror}); set HOST and PORT") from None
+        raise StartupError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); set HOST and PORT"
+        ) from None
 
 
 def main(name: str, command: Callable[[], None]) -> None:

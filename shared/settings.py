@@ -68,13 +68,19 @@ class VerifierSettings(Settings):
 
 
 class ServiceSettings(VerifierSettings):
-    """What both services are told."""
+    """What every service is told."""
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")]
     metrics_port: Annotated[
         Port | None, Field(description="Port of GET /metrics for Prometheus; without it there is none")
     ] = None
+    log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
+
+
+class DatabaseSettings(Settings):
+    """What a service is told of its Postgres."""
+
     database_url: Annotated[
         str,
         AfterValidator(_postgres_url),
@@ -89,7 +95,6 @@ class ServiceSettings(VerifierSettings):
     migrate: Annotated[
         bool, Field(description="Bring the database's schema up to date at start; false leaves it to `migrate`")
     ] = True
-    log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
 
     def database_dsn(self) -> str:
         """The database's URL with the password in it.

@@ -1,0 +1,263 @@
+"""docs/add-a-service.md, as whoever follows it would find it."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from auth_service import keys, model
+from tests.docs import stacks
+from tests.docs.blocks import DOCS, ROOT, write_files
+from tests.docs.cases import CASES, Case, Forger
+from tests.docs.stacks import Stack
+from tests.pair import Pair, Reply, auth_app, served
+from tests.postgres import Server
+
+DOCUMENT = DOCS / "add-a-service.md"
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The third service, running, and the client to ask it with."""
+
+    url: str
+    keyring: Path
+    pair: Pair
+
+    async def read(self, token: str | None) -> Reply:
+        """GET /notes."""
+        return await self.pair.call("GET", f"{self.url}/notes", token=token)
+
+    async def write(self, token: str, **note: object) -> Reply:
+        """POST /notes."""
+        return await self.pair.call("POST", f"{self.url}/notes", note, token)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, keyring_file: Path) -> Path:
+    """A folder with the files that the document shows, and a copy of the pair's key file."""
+    folder = tmp_path_factory.mktemp("add-a-service")
+    (folder / "keyring.json").write_bytes(keyring_file.read_bytes())
+    write_files(DOCUMENT, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def trio(pair: Pair, keyring_file: Path, database_server: Server) -> AsyncIterator[Pair]:
+    """The pair, but with an auth service that was told of the third one."""
+    database = await database_server.create_database()
+    audiences = "auth,posts,notes"
+    async with (
+        served(auth_app(database, keyring_file, jwt_audiences=audiences)) as auth,
+        ClientSession() as http,
+    ):
+        yield Pair(auth, pair.posts, http)
+    await database_server.drop_database(database)
+
+
+@pytest.fixture(scope="module")
+async def notes(trio: Pair, folder: Path) -> AsyncIterator[Notes]:
+    """notes.py as a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with started(folder, port) as process:
+        running = Notes(f"http://127.0.0.1:{port}", folder / "keyring.json", trio)
+        await until_ready(running, process)
+        yield running
+
+
+@contextmanager
+def started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run notes.py, and end it as an operator would."""
+    with (folder / "notes.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(folder / "notes.py")],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),  # the file is not at the root here
+                "PYTHONWARNINGS": "error",
+                "JWT_KEYRING_FILE": str(folder / "keyring.json"),
+                "PORT": str(port),
+            },
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            status = process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+    assert status == 0, (folder / "notes.log").read_text()
+
+
+async def until_ready(notes: Notes, process: subprocess.Popen[bytes]) -> None:
+    """Wait until it serves."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            assert process.poll() is None, (notes.keyring.with_name("notes.log")).read_text()
+            try:
+                if (await notes.pair.call("GET", f"{notes.url}/health/ready")).status == 200:
+                    return
+            except ClientError:
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="module", params=stacks.at_hand())
+async def stack(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Stack]:
+    """Each foreign stack that can run here."""
+    keyring = folder / "keyring.json"
+    if request.param == "PyJWT":
+        yield stacks.PyJwt(folder, keyring)
+    else:
+        async with stacks.node(folder, keyring) as node:
+            yield node
+
+
+@pytest.fixture
+def forger(folder: Path) -> Forger:
+    """Somebody who has the key."""
+    return Forger.of(folder / "keyring.json")
+
+
+def test_the_document_shows_three_whole_files(tmp_path: Path) -> None:
+    """The Python files of the document pass the linter and have the formatter's form, as all code here."""
+    files = write_files(DOCUMENT, tmp_path)
+    assert [file.name for file in files] == ["notes.py", "verify.py", "verify.mjs"]
+    python = [str(file) for file in files if file.suffix == ".py"]
+    settings = ["--no-cache", "--config", str(ROOT / "pyproject.toml")]
+    # an example has no folder that is a package, and says in the text what it does
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run([*ruff, "check", *settings, "--ignore", "INP001,D1", *python], cwd=ROOT, check=True)
+    subprocess.run([*ruff, "format", *settings, "--check", *python], cwd=ROOT, check=True)
+
+
+def test_the_lock_file_pins_by_hash_and_names_no_registry() -> None:
+    """Each package of the lock file has its hash, and none has an address to be fetched from."""
+    packages = json.loads((stacks.LOCKED / "package-lock.json").read_text())["packages"]
+    del packages[""]
+    assert packages
+    for package in packages.values():
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+
+
+async def test_one_token_works_at_all_three(notes: Notes) -> None:
+    """A user signs in once, and the same token is good at auth, at posts and at the third service."""
+    user = await notes.pair.sign_up()
+    assert (await notes.pair.call("GET", f"{notes.pair.auth}/me", token=user.token)).status == 200
+    assert (await notes.pair.post(user.token)).status == 201
+    mine = await notes.read(user.token)
+    assert (mine.status, mine.body) == (200, [])
+
+
+async def test_a_scope_of_its_own(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the service's own scope it is 403; once auth gives it, a new token may write what is its user's own."""
+    before = await notes.pair.sign_up()
+    refused = await notes.write(before.token, text="Milk")
+    assert (refused.status, refused.code) == (403, "scope_missing")
+    assert 'Bearer realm="notes", error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+
+    monkeypatch.setitem(model.SCOPES, "user", "posts:read posts:write notes:write")  # as the document says
+    again = await notes.pair.login(before.email)
+    written = await notes.write(again.body["access_token"], text="Milk")
+    assert (written.status, written.body) == (201, {"text": "Milk"})
+    assert (await notes.read(before.token)).body == ["Milk"]
+    other = await notes.pair.sign_up()
+    assert (await notes.read(other.token)).body == []
+
+
+async def test_the_pair_that_was_not_told_of_it(notes: Notes, pair: Pair) -> None:
+    """A token of an auth service that does not sign for the third service is refused there, with the mend."""
+    user = await pair.sign_up()
+    refused = await notes.read(user.token)
+    assert (refused.status, refused.code) == (401, "token_audience_wrong")
+    assert "JWT_AUDIENCES" in refused.body["hint"]
+
+
+async def test_no_token(notes: Notes) -> None:
+    """Without a token the third service answers 401 and a challenge that tells of no error."""
+    refused = await notes.read(None)
+    assert (refused.status, refused.code) == (401, "token_missing")
+    assert refused.headers["WWW-Authenticate"] == 'Bearer realm="notes"'
+    assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_its_other_errors_have_the_same_form(notes: Notes, forger: Forger) -> None:
+    """An unknown address, another method and a wrong body are problem+json at the third service too."""
+    token = forger.token(scope="notes:write")
+    for reply, status, code in (
+        (await notes.pair.call("GET", f"{notes.url}/nowhere"), 404, "not_found"),
+        (await notes.pair.call("DELETE", f"{notes.url}/notes", token=token), 405, "method_not_allowed"),
+        (await notes.write(token, text=7), 422, "validation_failed"),
+        (await notes.write(token, text="x" * 5000), 413, "body_too_large"),
+    ):
+        assert (reply.status, reply.code) == (status, code)
+        assert reply.headers["Content-Type"] == "application/problem+json"
+        assert reply.body["request_id"] == reply.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_the_third_service(notes: Notes, forger: Forger, case: Case) -> None:
+    """The third service believes a good token, and answers a bad one 401 with its code and a challenge."""
+    reply = await notes.read(case.make(forger))
+    if case.code is None:
+        assert reply.status == 200
+        return
+    assert (reply.status, reply.code) == (401, case.code)
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.headers["WWW-Authenticate"].startswith('Bearer realm="notes", error="invalid_token"')
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_foreign_stack(stack: Stack, forger: Forger, case: Case) -> None:
+    """Another library, set up as the document says, believes and refuses the same tokens."""
+    assert (await stack.claims(case.make(forger)) is not None) == (case.code is None)
+
+
+async def test_a_foreign_stack_reads_a_real_token(stack: Stack, trio: Pair, pair: Pair) -> None:
+    """What the auth service signed says the same in a foreign stack; what it signed for others is refused."""
+    user = await trio.sign_up("Zoë 🦊")
+    claims = await stack.claims(user.token)
+    assert claims is not None
+    assert (claims["sub"], claims["name"], claims["aud"]) == (user.id, user.name, ["auth", "posts", "notes"])
+    assert claims["scope"].split() == ["posts:read", "posts:write"]
+    assert await stack.claims((await pair.sign_up()).token) is None
+
+
+async def test_bytes_that_are_no_text(stack: Stack) -> None:
+    """Bytes that are no UTF-8, as frameworks pass them on from a header, are a refusal and no crash."""
+    assert await stack.claims("\udcff.\udcff.\udcff") is None
+
+
+async def test_rotation(notes: Notes, stack: Stack) -> None:
+    """A key that is added is believed at once and one that is taken away no longer, without any restart."""
+    kid = keys.add(notes.keyring)
+    token = Forger.of(notes.keyring, position=-1).token()
+    try:
+        assert await stack.claims(token) is not None
+        async with asyncio.timeout(START_SECONDS):
+            while (await notes.read(token)).status != 200:
+                await asyncio.sleep(0.05)
+        ready = await notes.pair.call("GET", f"{notes.url}/health/ready")
+        assert not list(keys.unready(kid, {notes.url: ready.body})), "it could be promoted"
+    finally:
+        keys.retire(notes.keyring, kid, time.time(), token_seconds=0)
+    assert await stack.claims(token) is None
+    async with asyncio.timeout(START_SECONDS):
+        while (await notes.read(token)).status != 401:
+            await asyncio.sleep(0.05)
