@@ -105,9 +105,9 @@ def read(file: Path) -> KeySet:
 def _fresh_key() -> Entry:
     while True:
         secret = secrets.token_bytes(MIN_KEY_BYTES)
-        # one in some ten thousand happens to look like DER
-        if keyring.weakness(secret) is None:
-            kid = keyring.kid_of(secret)
+        kid = keyring.kid_of(secret)
+        # one in some ten thousand happens to look like DER; one in 64 has a kid that a command line takes for an option
+        if keyring.weakness(secret) is None and not kid.startswith("-"):
             return {"kty": "oct", "alg": ALGORITHM, "use": "sig", "kid": kid, "k": keyring.encode(secret)}
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -40,7 +41,15 @@ class Service:
         return f"http://{HOST}:{self.port}"
 
 
-def start(name: str, *, port: int, database_url: str, keyring: Path, more: Mapping[str, str] | None = None) -> Service:
+def start(
+    name: str,
+    *,
+    port: int,
+    database_url: str,
+    keyring: Path,
+    more: Mapping[str, str] | None = None,
+    log: IO[bytes] | None = None,
+) -> Service:
     """Start `python -m <name>_service serve`; it is not ready yet.
 
     Args:
@@ -49,6 +58,7 @@ def start(name: str, *, port: int, database_url: str, keyring: Path, more: Mappi
         database_url: Its database.
         keyring: The key file.
         more: Variables that come on top.
+        log: Where its log goes; None: to the caller's standard error.
     """
     signs_for = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
     settings = {
@@ -63,6 +73,7 @@ def start(name: str, *, port: int, database_url: str, keyring: Path, more: Mappi
         [sys.executable, "-m", f"{name}_service", "serve"],
         cwd=ROOT,
         env={**environment(), **settings, **(more or {})},
+        stderr=log,
         start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order
     )
     return Service(name, port, process)

@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from auth_service import keys
 from shared.errors import StartupError
-from shared.keyring import Keyring
+from shared.keyring import Keyring, kid_of
 from tests.pair import Pair
 
 NOW = 1_800_000_000
@@ -47,6 +48,16 @@ def test_a_new_keyring_can_be_read_and_is_private(tmp_path: Path) -> None:
     assert Keyring(file=tmp_path / "keyring.json").current.kids == [kid]
     assert (tmp_path / "keyring.json").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["keyring.json"]
+
+
+def test_a_fresh_kid_is_never_taken_for_an_option(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key whose id would begin with a hyphen is thrown away: the commands could not be given it."""
+    draws = (number.to_bytes(32) + bytes(range(32)) for number in count())
+    awkward = next(secret for secret in draws if kid_of(secret).startswith("-"))
+    good = next(secret for secret in draws if not kid_of(secret).startswith("-"))
+    drawn = iter([awkward, good])
+    monkeypatch.setattr("secrets.token_bytes", lambda size: next(drawn, os.urandom(size)))
+    assert keys.add(file) == kid_of(good)
 
 
 def test_a_key_file_is_never_overwritten(file: Path) -> None:

@@ -1,6 +1,5 @@
 """Both services together, over real sockets, by their two base URLs."""
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,15 +11,6 @@ from dev import pair as processes
 from tests.pair import Pair, auth_app, new_email, posts_app
 from tests.postgres import Server
 from tests.system.path import walk_both, walk_posts
-
-
-@pytest.fixture
-async def databases(database_server: Server) -> AsyncIterator[tuple[str, str]]:
-    """An empty database for each service."""
-    auth, posts = await database_server.create_database(), await database_server.create_database()
-    yield auth, posts
-    await database_server.drop_database(auth)
-    await database_server.drop_database(posts)
 
 
 async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path) -> None:
