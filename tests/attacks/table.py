@@ -12,12 +12,31 @@ from tests.attacks.forge import with_header as header
 GOOD = token()
 LEEWAY = 10
 
-# RFC 7515 appendix A.1 and A.5, RFC 7519 sections 3.1 and 6.1: signed, but no access tokens of ours
+# RFC 7515 appendix A, RFC 7519 sections 3.1 (the same as A.1) and 6.1 (as A.5): no access tokens of ours
 RFC_7515_A1 = (
     "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
     ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
     ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 )
+RFC_7515_A2 = (
+    "eyJhbGciOiJSUzI1NiJ9"
+    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CU"
+    "Ar7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_d"
+    "O--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0ig"
+    "cN_IoypGlUPQGe77Rw"
+)
+RFC_7515_A3 = (
+    "eyJhbGciOiJFUzI1NiJ9"
+    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+)
+RFC_7515_A4 = (
+    "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA"
+    ".AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2Y"
+    "BJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn"
+)
+RFC_7515_A6 = '{"payload":"eyJpc3MiOiJqb2UifQ","signatures":[{"protected":"eyJhbGciOiJSUzI1NiJ9","signature":"AAAA"}]}'
 RFC_7519_UNSECURED = (
     "eyJhbGciOiJub25lIn0"
     ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ."
@@ -71,6 +90,10 @@ def _size() -> Rows:
 def _segments() -> Rows:
     head, payload, signature = GOOD.split(".")
     yield "RFC 7515 A.1", RFC_7515_A1, "token_type_wrong"
+    yield "RFC 7515 A.2", RFC_7515_A2, "token_type_wrong"
+    yield "RFC 7515 A.3", RFC_7515_A3, "token_type_wrong"
+    yield "RFC 7515 A.4", RFC_7515_A4, "token_type_wrong"
+    yield "the JSON form of RFC 7515 A.6", RFC_7515_A6, "token_malformed"
     yield "RFC 7519 6.1, unsecured", RFC_7519_UNSECURED, "token_type_wrong"
     yield "one", head, "token_malformed"
     yield "two", f"{head}.{payload}", "token_malformed"

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import combinations
 from typing import Any
@@ -47,6 +49,24 @@ def test_the_verifier(verifier: Verifier, attack: Attack) -> None:
     """Each token is refused with its own code, and the good ones are believed, the second time too."""
     for _ in range(2):
         assert refusal(verifier, attack.token) == attack.code
+
+
+@pytest.mark.parametrize("character", ["\n", "\r\n", "\0", "\x0b", "\u2028", "\u00a0"])
+@pytest.mark.parametrize("at", [0, 10, -1])
+def test_what_no_header_could_carry(verifier: Verifier, character: str, at: int) -> None:
+    """Line breaks, NUL and other white space are refused by the verifier itself, wherever they stand."""
+    good = ATTACKS[0].token
+    where = at if at >= 0 else len(good)
+    assert refusal(verifier, good[:where] + character + good[where:]) == "token_malformed"
+
+
+def test_the_parts_of_python_jose_that_are_not_needed_stay_out() -> None:
+    """Neither service ever imports jose.jwe or jose.jwt."""
+    code = (
+        "import sys, auth_service.__main__, posts_service.__main__; print({'jose.jwe', 'jose.jwt'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
