@@ -60,11 +60,28 @@ def running(kind: str) -> Iterator["Server"]:
         case "url":
             yield Server(os.environ["TEST_DATABASE_URL"])
         case "container":
-            with PostgresContainer(IMAGE, driver=None, password=uuid4().hex) as container:
+            with _container() as container:
                 yield Server(container.get_connection_url())
         case _:
             with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
                 yield Server(postgres.url())
+
+
+@contextmanager
+def _container() -> Iterator[PostgresContainer]:
+    container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex)
+    try:
+        container.start()
+    except DockerException as error:
+        pytest.exit(
+            f"no Postgres in a container: {error}\nTEST_DATABASE=embedded does without one; where only testcontainers'"
+            " reaper image can't be had, set TESTCONTAINERS_RYUK_DISABLED=true",
+            returncode=1,
+        )
+    try:
+        yield container
+    finally:
+        container.stop()
 
 
 class Server:
