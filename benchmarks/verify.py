@@ -61,12 +61,12 @@ def compare(keyring: Keyring) -> tuple[float, float, float]:
 
 def memory(keyring: Keyring, count: int = TRACED_TOKENS) -> tuple[int, int]:
     """Verify distinct tokens; return how many the memo kept, and the bytes of all objects that they left behind."""
-    judge, now = verifier(keyring), time.time()
+    judge = verifier(keyring)
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(count):
-        judge.verify(new_token(keyring), now)
+        judge.verify(new_token(keyring), time.time())
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()

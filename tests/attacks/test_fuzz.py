@@ -7,6 +7,7 @@ import http.client
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,6 +19,7 @@ from tests.postgres import Server
 
 FUZZ_TOKENS = int(os.environ.get("FUZZ_TOKENS", "10000"))
 PER_EXAMPLE = 25
+PROGRESS = 50_000
 
 # what can stand in a header, bytes above 0x7f included
 CHARACTERS = "".join(chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x100)))
@@ -50,6 +52,8 @@ class Target:
         response = self._connection.getresponse()
         response.read()
         self.sent += 1
+        if self.sent % PROGRESS == 0:
+            print(f"{self.sent:,} tokens sent", flush=True)
         return response.status
 
 
@@ -66,9 +70,10 @@ def target(target_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The service that is attacked."""
     keyring = tmp_path_factory.mktemp("fuzz") / "keyring.json"
     keyring.write_text(KEYRING)
-    service = processes.start(
-        "posts", port=processes.free_port(), database_url=target_url, keyring=keyring, more={"LOG_FORMAT": "json"}
-    )
+    with Path(os.devnull).open("wb") as silence:  # a million lines tell nothing
+        service = processes.start(
+            "posts", port=processes.free_port(), database_url=target_url, keyring=keyring, log=silence
+        )
     try:
         processes.wait_until_ready([service])
         target = Target(service.port)
