@@ -77,8 +77,9 @@ class Accounts:
 
 
 def email_key(address: str) -> str:
-    """What makes two spellings the same account: NFC, without case."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).casefold())
+    """What makes two spellings the same account: NFC, without case; the domain only in lower case, as IDNA has it."""
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    return unicodedata.normalize("NFC", local.casefold()) + at + domain.lower()
 
 
 def refused() -> CredentialsInvalid:

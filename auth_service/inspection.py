@@ -20,7 +20,8 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
     segments = token.split(".")
     for name, segment in zip(("header", "payload"), segments, strict=False):
         content = _decoded(segment)
-        yield f"{name}: {content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)}"
+        text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)
+        yield f"{name}: {_harmless(text)}"
         if name == "payload" and isinstance(content, dict):
             for claim in _TIMES:
                 if claim in content:
@@ -36,6 +37,11 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
             yield f"hint: {problem.hint}"
     else:
         yield f"verdict: valid for {verifier.audience!r}, the signature is good and every check passed"
+
+
+def _harmless(text: str) -> str:
+    """Without what a terminal could take for a command, and what can't be encoded."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
 
 
 def _decoded(segment: str) -> object:

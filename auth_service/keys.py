@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,6 +167,8 @@ def _write(file: Path, entries: list[Entry]) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
             if target.exists():
                 before = target.stat()
+                # a group that could read it still can; nobody else ever
+                os.fchmod(out.fileno(), stat.S_IMODE(before.st_mode) & 0o640)
                 if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(out.fileno(), before.st_uid, before.st_gid)
             out.write(content)

@@ -7,6 +7,7 @@ from posts_service.errors import CursorInvalid
 from shared.keyring import decode, encode
 
 VERSION = 1
+MAX_ID = 2**63 - 1
 
 _CONTENT_BYTES = 9
 _CHECKSUM_BYTES = 4
@@ -37,4 +38,7 @@ def read(text: str) -> int:
         raise CursorInvalid(
             "The cursor is not one of this service", hint="Take it from `next` as it is, or leave it out."
         )
-    return int.from_bytes(content[1:], "big")
+    last_id = int.from_bytes(content[1:], "big")
+    if last_id > MAX_ID:
+        raise CursorInvalid("The cursor is not one of this service")
+    return last_id

@@ -16,6 +16,10 @@ READ_SECONDS = 20.0
 """How long a body may take to arrive."""
 
 
+MAX_MEMBERS = 50
+"""Members of a body; no schema has as many, and each that is unknown would be named."""
+
+
 class Schema(BaseModel):
     """The base of request bodies: JSON types as they are, unknown fields refused, values fixed once read."""
 
@@ -47,6 +51,8 @@ async def read(request: web.Request, schema: type[S]) -> S:
         raise errors.BodyMalformed(f"The body is not strict JSON: {error}") from None
     if not isinstance(value, dict):
         raise errors.BodyMalformed("The body must be a JSON object", hint='Send something like {"name": "value"}.')
+    if len(value) > MAX_MEMBERS:
+        raise errors.BodyMalformed(f"The body has {len(value)} members, at most {MAX_MEMBERS} are looked at")
     try:
         return schema.model_validate(value)
     except ValidationError as error:
@@ -99,6 +105,13 @@ def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:
 
 
 def _check_media_type(request: web.Request) -> None:
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise errors.MediaTypeUnsupported(
+            f"The body must come as it is, not in the encoding {encoding[:40]!r}",
+            hint="Leave the header Content-Encoding out, and the body uncompressed.",
+            headers={"Accept-Encoding": "identity"},
+        )
     charset = (request.charset or "utf-8").lower()
     if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
         raise errors.MediaTypeUnsupported(

@@ -8,7 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from typing import ClassVar, Self
+
+MAX_FAULTS = 20
+"""Faults that one answer names: a small request must not get a huge answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,8 @@ class ValidationFailed(Problem):
 
     @classmethod
     def of(cls, faults: Iterable[Fault]) -> Self:
-        """Make one error of all that is wrong with the fields of a body."""
-        found = tuple(faults)
+        """Make one error of all that is wrong with the fields of a body, or of the first MAX_FAULTS of it."""
+        found = tuple(islice(faults, MAX_FAULTS))
         return cls("; ".join(f"{fault.where.removeprefix('/')}: {fault.message}" for fault in found), faults=found)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from aiohttp import web
 from jose import jwk
 from jose.backends.base import Key as JoseKey
+from jose.exceptions import JOSEError
 
 from shared import strict_json
 from shared.errors import StartupError
@@ -102,7 +103,10 @@ def read(text: bytes) -> KeySet:
         secret, kid = _checked(entry, where)
         if kid in keys:
             raise StartupError(f"{where} stands there twice (kid {kid}); remove one")
-        keys[kid] = Key(kid, ALGORITHM, jwk.construct(secret, ALGORITHM))
+        try:
+            keys[kid] = Key(kid, ALGORITHM, jwk.construct(secret, ALGORITHM))
+        except JOSEError:  # it looks for PEM and ssh anywhere in the bytes
+            raise StartupError(f"{where} is an asymmetric key or a certificate, which is public; {_REMEDY}") from None
     return KeySet(keys)
 
 

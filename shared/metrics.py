@@ -6,6 +6,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
+from shared import wire
 from shared.keyring import Keyring
 
 
@@ -44,6 +45,7 @@ class Metrics:
                 return
             app = web.Application()
             app.router.add_get("/metrics", self._expose)
+            app.on_response_prepare.append(wire.without_name)
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
             try:

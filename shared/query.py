@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from shared.body import Schema, fault
-from shared.errors import Fault, ParameterInvalid
+from shared.errors import MAX_FAULTS, Fault, ParameterInvalid
 
 S = TypeVar("S", bound=Schema)
 
@@ -31,4 +31,5 @@ def read(request: web.Request, schema: type[S]) -> S:
             for detail in error.errors(include_url=False):
                 found = fault(detail, schema.model_fields)
                 faults.append(replace(found, where=found.where.removeprefix("/"), place="parameter"))
+    faults = faults[:MAX_FAULTS]
     raise ParameterInvalid("; ".join(f"{fault.where}: {fault.message}" for fault in faults), faults=faults)

@@ -72,9 +72,9 @@ def application(
     )
     for route in table:
         if route.method == hdrs.METH_GET:
-            app.router.add_get(route.path, route.handler, expect_handler=wire.meet_expectation)  # and HEAD
+            app.router.add_get(route.path, route.handler)  # and HEAD
         else:
-            app.router.add_route(route.method, route.path, route.handler, expect_handler=wire.meet_expectation)
+            app.router.add_route(route.method, route.path, route.handler)
     app[CLOCK] = clock
     app.on_response_prepare.append(_finish_headers)
     app.cleanup_ctx.append(verifier.keyring.lifespan)
@@ -104,6 +104,7 @@ def run(app: web.Application, settings: ServiceSettings) -> None:
             handler_cancellation=True,  # a client that left is not worked for; tests serve the same way
             shutdown_timeout=DRAIN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
+            **wire.SERVER_OPTIONS,
         )
     except OSError as error:
         raise StartupError(
@@ -125,6 +126,8 @@ def _envelope(realm: str, metrics: Metrics) -> Middleware:
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request)
         try:
+            if wire.UNUSABLE in request:
+                raise errors.RequestMalformed("The address in the request line can't be understood")
             response = await handler(request)
         except asyncio.CancelledError:
             _access(request, "cancelled", time.perf_counter() - started, request_id)
@@ -160,6 +163,8 @@ def _as_problem(error: Exception, request: web.Request) -> Problem:
             )
         case web.HTTPRequestEntityTooLarge():
             return errors.BodyTooLarge(f"The body is larger than the {request.client_max_size} bytes accepted here")
+        case web.RequestPayloadError():
+            return errors.RequestMalformed("The body broke off, or is not framed as HTTP says")
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return errors.RequestMalformed(f"The request can't be followed: {error.reason}")
         case _:
@@ -197,8 +202,7 @@ def _access(request: web.Request, status: int | str, seconds: float, request_id:
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    # aiohttp names itself and its version here
-    response.headers.popall(hdrs.SERVER, None)
+    await wire.without_name(request, response)
     if (request_id := request.get(REQUEST_ID)) is not None:
         response.headers[wire.REQUEST_ID_HEADER] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"

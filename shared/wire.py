@@ -1,19 +1,30 @@
-"""What is answered before any route or middleware runs: bytes that are no HTTP, and expectations.
+"""What is answered before any route or middleware runs: bytes that are no HTTP, addresses that are none, expectations.
 
-aiohttp answers these itself, as plain text with its name and version. It offers no hook for that, so its method is
-replaced; tests/shared/test_wire.py notices when a release of aiohttp no longer calls it.
+aiohttp answers these itself, as plain text with its name and version, or not at all. It offers no hook for that, so
+what does it is replaced; tests/shared/test_wire.py notices when a release of aiohttp no longer calls it.
 """
 
 import logging
 import os
+from typing import Any
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, hdrs, web, web_urldispatcher
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
+from yarl import URL
 
 from shared.errors import InternalError, Problem, RequestMalformed
 
 REQUEST_ID_HEADER = "X-Request-ID"
+
+UNUSABLE: web.RequestKey[bool] = web.RequestKey("unusable", bool)
+"""On a request whose address can't be understood; it stands for that one, and has none of its own."""
+
+# everything over a connection but its body is text without compression; who sends a small body that unpacks to a huge
+# one is told that it is not taken (415), and it is never unpacked
+SERVER_OPTIONS: dict[str, Any] = {"auto_decompress": False}
+"""How every server of ours is to be made, those of the tests too."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +73,31 @@ async def meet_expectation(request: web.Request) -> None:
 def install() -> None:
     """Let every server of this process answer so."""
     RequestHandler.handle_error = handle_error  # type: ignore[method-assign, assignment]
+    web_urldispatcher._default_expect_handler = meet_expectation  # noqa: SLF001  for 404 and 405 too
+    web.Application._make_request = _make_request  # type: ignore[method-assign, assignment]  # noqa: SLF001
+
+
+async def without_name(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Take out the header in which aiohttp names itself and its version."""
+    response.headers.popall(hdrs.SERVER, None)
+
+
+_their_make_request = web.Application._make_request  # noqa: SLF001
+
+
+def _make_request(
+    app: web.Application,
+    message: RawRequestMessage,
+    *arguments: Any,  # noqa: ANN401  whatever aiohttp passes on
+    **more: Any,  # noqa: ANN401
+) -> web.Request:
+    """Make the request of what was parsed; aiohttp would leave a client alone with an address like http://xn--a/."""
+    try:
+        return _their_make_request(app, message, *arguments, **more)
+    except ValueError:
+        request = _their_make_request(app, message._replace(path="/", url=URL("/")), *arguments, **more)
+        request[UNUSABLE] = True
+        return request
 
 
 def _problem(status: int, exc: BaseException | None) -> Problem:

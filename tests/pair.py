@@ -17,6 +17,7 @@ import auth_service.settings
 import posts_service.app
 import posts_service.settings
 from shared.service import Clock
+from shared.wire import SERVER_OPTIONS
 
 PASSWORD = "a long enough passphrase"
 _numbers = count(1)
@@ -132,7 +133,7 @@ def posts_app(database_url: str, keyring: Path | None, clock: Clock | None = Non
 async def served(app: web.Application) -> AsyncIterator[str]:
     """Serve an application on a free port, as `serve` does, and give its base URL."""
     server = TestServer(app, host="127.0.0.1")
-    await server.start_server(access_log=None)  # with handler_cancellation, as `serve` has it
+    await server.start_server(access_log=None, **SERVER_OPTIONS)  # with handler_cancellation, as `serve` has it
     try:
         yield str(server.make_url("")).rstrip("/")
     finally:

@@ -31,6 +31,14 @@ async def test_one_account_per_address(pair: Pair, second: str) -> None:
     assert (reply.status, reply.code) == (409, "email_taken")
 
 
+async def test_other_domains_are_other_accounts(pair: Pair) -> None:
+    """Two domains that only look alike are two: case is all that does not count."""
+    number = new_email().partition("@")[0]
+    assert (await pair.register(f"{number}@faß.de")).status == 201
+    assert (await pair.register(f"{number}@fass.de")).status == 201
+    assert (await pair.register(f"{number.upper()}@FAß.de")).status == 409
+
+
 async def test_of_parallel_registrations_one_wins(pair: Pair) -> None:
     """Of many registrations of one address at once, in different cases, one gets 201 and the others 409."""
     email = new_email()

@@ -50,6 +50,13 @@ def test_nonsense_is_explained_as_far_as_it_goes() -> None:
         assert list(explain(nonsense, NOW, VERIFIER))[-1]
 
 
+def test_a_terminal_is_not_talked_to() -> None:
+    """Control characters and lone surrogates in a token are shown as escapes."""
+    text = "\n".join(explain(with_claims(name="\x1b[31m\x9b\ud800é"), NOW, None))
+    assert "\\u001b[31m\\u009b\\ud800é" in text
+    assert text.encode()
+
+
 def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path) -> None:
     """A token can come from standard input, with a key file or without."""
     file = tmp_path / "keyring.json"

@@ -133,6 +133,14 @@ def test_a_broken_file_is_not_touched(file: Path) -> None:
     assert file.read_text() == '{"keys": [{"kty": "oct"}]}'
 
 
+def test_who_could_read_the_file_still_can(file: Path) -> None:
+    """A change keeps the group's right to read, and gives nobody another one."""
+    for before, after in ((0o640, 0o640), (0o600, 0o600), (0o666, 0o640)):
+        file.chmod(before)
+        keys.add(file)
+        assert file.stat().st_mode & 0o777 == after
+
+
 def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
     """A key file behind a link is changed where it is."""
     link = tmp_path / "link.json"

@@ -65,6 +65,8 @@ def test_a_kid_is_made_from_the_key() -> None:
         (text(entry(b"a-string-secret-at-least-256-bits-long")), "published example"),
         (text(entry(b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n")), "asymmetric key"),
         (text(entry(b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq9 someone")), "asymmetric key"),
+        (text(entry(SECRET + b"ssh-rsa AAAAB3NzaC1yc2E")), "asymmetric key"),
+        (text(entry(SECRET + b"\n-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n")), "asymmetric key"),
         (text(entry(b"\x30\x1e" + SECRET[:30])), "asymmetric key"),
         (text(entry(b"\x30\x82\x00\x28" + bytes(range(40)))), "asymmetric key"),
         (b" " * 65537, "at most"),

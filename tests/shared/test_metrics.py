@@ -19,6 +19,7 @@ async def test_answers_are_counted_on_a_port_of_their_own(database_url: str, key
         await pair.call("PROPFIND", f"{posts}/made-up-3")
         async with http.get(f"http://127.0.0.1:{port}/metrics") as response:
             lines = (await response.text()).splitlines()
+            assert "Server" not in response.headers
     assert 'http_requests_total{method="GET",route="/health/ready",status="200"} 1.0' in lines
     assert 'http_requests_total{method="GET",route="/posts/{id}",status="401"} 2.0' in lines
     assert 'http_requests_total{method="any",route="none",status="404"} 4.0' in lines

@@ -83,6 +83,19 @@ async def test_a_body_must_be_one_strict_json_object(pair: Pair, base: str, path
     assert (reply.status, reply.code) == (400, "body_malformed")
 
 
+async def test_a_small_body_gets_no_huge_answer(pair: Pair, token: str) -> None:
+    """However many unknown fields or parameters are sent, the answer names a few of them."""
+    body = json.dumps({f"field{number}": 1 for number in range(100_000)}).encode()
+    reply = await pair.call(
+        "POST", f"{pair.posts}/posts", token=token, data=body, headers={"Content-Type": "application/json"}
+    )
+    assert (reply.status, reply.code) == (400, "body_malformed")
+    some = {f"field{number}": 1 for number in range(40)}
+    assert len((await pair.call("POST", f"{pair.posts}/posts", some, token)).body["errors"]) == 20
+    many = "&".join(f"p{number}=1" for number in range(500))
+    assert len((await pair.call("GET", f"{pair.posts}/posts?{many}", token=token)).body["errors"]) == 20
+
+
 async def test_a_body_of_100_000_levels_is_refused(pair: Pair, token: str) -> None:
     """Nesting never exhausts the service."""
     body = b"[" * 100_000 + b"]" * 100_000
