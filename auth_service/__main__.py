@@ -1,21 +1,25 @@
-"""The command line: python -m auth_service serve | migrate | keys … | token inspect."""
+"""The command line: python -m auth_service serve | migrate | keys … | users … | audit | token inspect."""
 
 import argparse
 import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from auth_service import inspection, keys
+from auth_service import administration, inspection, keys
 from auth_service.app import create_app, create_database
+from auth_service.model import SCOPES
 from auth_service.settings import Settings, TokenSettings
 from shared import logs, service
 from shared.errors import StartupError
+
+MAX_EVENTS = 1_000_000
+"""What `audit` prints at most; all of it is in memory at once."""
 
 READY_SECONDS = 5.0
 """How long a service may take to say whether it is ready."""
@@ -130,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.set_defaults(run=run)
 
+    _add_users(commands.add_parser("users", help="accounts, on this service's database"))
+    audit = commands.add_parser("audit", help="print who did what, when and from where; the newest last")
+    audit.add_argument("email", nargs="?", help="of one account")
+    audit.add_argument("--limit", type=_limit, default=100, metavar="N", help="how many events (100)")
+    audit.set_defaults(run=administration.audit)
+
     token_commands = commands.add_parser("token", help="look into a token").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -137,6 +147,41 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("token", nargs="?", default="-", help="the token; - or nothing reads standard input")
     inspect.set_defaults(run=inspect_token)
     return parser
+
+
+def _limit(text: str) -> int:
+    limit = int(text)
+    if not 1 <= limit <= MAX_EVENTS:
+        raise argparse.ArgumentTypeError(f"it must be 1 to {MAX_EVENTS}")
+    return limit
+
+
+def _add_users(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    roles = tuple(SCOPES)
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], None], text: str, **preset: object
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run, **preset)
+        if run is not administration.show:
+            command.add_argument("email", help="address of the account")
+        return command
+
+    create = add("create", administration.create, "open an account; the password is asked for, or read from input")
+    create.add_argument("--name", required=True, help="the name others see")
+    create.add_argument("--role", choices=roles, default="user", help="what the account may do (user)")
+    add("list", administration.show, "print every account")
+    add("disable", administration.change, "end all sessions of an account and let nobody sign in", disabled=True)
+    add("enable", administration.change, "let its user sign in again", disabled=False)
+    role = add("role", administration.change, "give an account another role", disabled=None)
+    role.add_argument("role", choices=roles)
+    add(
+        "password",
+        administration.set_password,
+        "set a password and end all sessions; it is asked for, or read from input",
+    )
 
 
 if __name__ == "__main__":

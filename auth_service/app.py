@@ -7,17 +7,22 @@ from pathlib import Path
 from aiohttp import web
 
 from auth_service.accounts import Accounts
-from auth_service.handlers import ACCOUNTS, SESSIONS
+from auth_service.handlers import ACCOUNTS, SESSIONS, TRUSTED_PROXIES
 from auth_service.passwords import PasswordHasher
 from auth_service.routes import ROUTES
 from auth_service.sessions import Sessions
 from auth_service.settings import Settings
 from auth_service.signing import Signer
 from auth_service.store.accounts import AccountStore
+from auth_service.store.attempts import AttemptStore
+from auth_service.store.audit import AuditStore
 from auth_service.store.sessions import SessionStore
+from auth_service.store.sweep import SweepStore
+from auth_service.throttle import Throttle
 from shared import service
 from shared.database import Database, migrations_in
 from shared.service import Clock
+from shared.sweep import Sweeper
 
 BODY_LIMIT = 16 * 1024
 """Bytes of a request body."""
@@ -36,20 +41,47 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         audiences=settings.jwt_audiences.split(","),
         lifetime=settings.access_token_seconds,
     )
-    hasher = PasswordHasher(settings.bcrypt_cost)
-    hasher.prove()
+    hasher = create_hasher(settings)
     database = create_database(settings)
+    sessions = SessionStore(
+        database,
+        idle_seconds=settings.session_idle_seconds,
+        absolute_seconds=settings.session_absolute_seconds,
+    )
 
     app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
-    app[ACCOUNTS] = Accounts(AccountStore(database), hasher, password_min_length=settings.password_min_length)
-    app[SESSIONS] = Sessions(SessionStore(database), signer)
+    app[ACCOUNTS] = create_accounts(settings, database, hasher)
+    app[SESSIONS] = Sessions(sessions, signer)
+    app[TRUSTED_PROXIES] = settings.trusted_proxies
 
     async def threads(_: web.Application) -> AsyncIterator[None]:
         yield
         hasher.close()
 
-    app.cleanup_ctx.append(threads)
+    app.cleanup_ctx.extend([threads, Sweeper(SweepStore(database).sweep).lifespan])
     return app
+
+
+def create_hasher(settings: Settings) -> PasswordHasher:
+    """The hasher, proved to work.
+
+    Raises:
+        StartupError: it does not.
+    """
+    hasher = PasswordHasher(settings.bcrypt_cost)
+    hasher.prove()
+    return hasher
+
+
+def create_accounts(settings: Settings, database: Database, hasher: PasswordHasher) -> Accounts:
+    """The rules of accounts, on this database."""
+    return Accounts(
+        AccountStore(database),
+        AuditStore(database),
+        hasher,
+        Throttle(AttemptStore(database)),
+        password_min_length=settings.password_min_length,
+    )
 
 
 def create_database(settings: Settings) -> Database:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 Role = Literal["user", "moderator", "admin"]
 
-SCOPES: dict[str, str] = {
+ADMINISTER = "users:admin"
+
+SCOPES: dict[Role, str] = {
     "user": "posts:read posts:write",
     "moderator": "posts:read posts:write posts:moderate",
-    "admin": "posts:read posts:write posts:moderate users:admin",
+    "admin": f"posts:read posts:write posts:moderate {ADMINISTER}",
 }
 """What each role may do, as the scope claim says it."""
 
@@ -30,8 +32,32 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One log-in that is still good."""
+    """A place where somebody is signed in."""
 
     id: UUID
-    user_id: UUID
+    device: str
+    address: str
     created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is asking, as far as the connection tells. `network` is what guesses are counted by."""
+
+    address: str
+    network: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something for the audit: who did what to whom, from where. Never a password, a token or a key."""
+
+    name: str
+    user_id: UUID | None
+    actor_id: UUID | None = None
+    session_id: UUID | None = None
+    address: str | None = None
+    detail: str | None = None

@@ -1,5 +1,6 @@
-"""The bodies that the auth service reads and writes."""
+"""The bodies and queries that the auth service reads, and the bodies that it writes."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -7,13 +8,16 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from auth_service.model import Role, User
+from auth_service.model import Role, Session, User
+from auth_service.password_rules import MAX_LENGTH
 from shared.body import Schema
 from shared.text import LINE, PROSE
 from shared.tokens import MAX_NAME
 
 Email = Annotated[str, Field(max_length=254), LINE]
-Password = Annotated[str, Field(min_length=1, max_length=256), PROSE]
+Password = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), PROSE]
+Name = Annotated[str, Field(max_length=MAX_NAME), LINE]
+RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Registration(Schema):
@@ -21,7 +25,7 @@ class Registration(Schema):
 
     email: Email
     password: Password
-    name: Annotated[str, Field(max_length=MAX_NAME), LINE]
+    name: Name
 
 
 class Login(Schema):
@@ -29,6 +33,46 @@ class Login(Schema):
 
     email: Email
     password: Password
+
+
+class Refresh(Schema):
+    """Body of POST /refresh, and of POST /logout."""
+
+    refresh_token: RefreshToken
+
+
+class Renaming(Schema):
+    """Body of PATCH /me."""
+
+    name: Name
+
+
+class Deletion(Schema):
+    """Body of DELETE /me."""
+
+    password: Password
+
+
+class PasswordChange(Schema):
+    """Body of POST /me/password."""
+
+    current_password: Password
+    new_password: Password
+
+
+class UserChange(Schema):
+    """Body of PATCH /users/{id}: what is not there stays as it is."""
+
+    # the defaults are never looked at: only what was sent counts
+    disabled: bool = False
+    role: Role = "user"
+
+
+class UsersWanted(Schema):
+    """Query of GET /users."""
+
+    limit: Annotated[int, Field(ge=1, le=100, strict=False)] = 20
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +93,64 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """A page of users, as an admin sees them, and the cursor of the next page if there is one."""
+
+    items: Sequence[User]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """What a log-in gives (RFC 6749 section 5.1)."""
 
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: int
+    refresh_token: str
     scope: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """One place where the user is signed in; `current` is the one that asks."""
+
+    id: UUID
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """Everywhere the user is signed in."""
+
+    items: Sequence[SignedIn]
+
+    @classmethod
+    def of(cls, sessions: Iterable[Session], current: UUID) -> Self:
+        """What is shown of sessions, one of which asks."""
+        return cls(
+            [
+                SignedIn(
+                    session.id,
+                    session.device,
+                    session.address,
+                    session.created_at,
+                    session.last_used_at,
+                    session.expires_at,
+                    session.id == current,
+                )
+                for session in sessions
+            ]
+        )
+
+
 ACCOUNT = TypeAdapter(Account)
+USER = TypeAdapter(User)
+USERS = TypeAdapter(Users)
 TOKENS = TypeAdapter(Tokens)
+SESSIONS = TypeAdapter(SessionList)

@@ -31,4 +31,13 @@ class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     bcrypt_cost: Annotated[
         int, Field(ge=4, le=16, description="log2 of the rounds of a password hash; below 12 only in tests")
     ] = 12
+    session_idle_seconds: Annotated[
+        int, Field(ge=60, le=31_536_000, description="A session that is not refreshed for so long is over")
+    ] = 14 * 86_400
+    session_absolute_seconds: Annotated[
+        int, Field(ge=60, le=31_536_000, description="A session is over so long after the log-in, whatever happens")
+    ] = 90 * 86_400
+    trusted_proxies: Annotated[
+        int, Field(ge=0, le=10, description="Proxies of your own in front, each of which adds to X-Forwarded-For")
+    ] = 0
     password_min_length: Annotated[int, Field(ge=8, le=128, description="Fewest characters of a password")] = 15

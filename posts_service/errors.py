@@ -3,12 +3,6 @@
 from shared.errors import Problem
 
 
-class CursorInvalid(Problem):
-    """The cursor is none that this service gave out."""
-
-    status, code = 400, "cursor_invalid"
-
-
 class NotTheAuthor(Problem):
     """The post belongs to somebody else."""
 

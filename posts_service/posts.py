@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from posts_service import cursor
 from posts_service.model import MODERATE, Author, Page, Post
 from posts_service.store import PostStore
+from shared import cursor
 from shared.tokens import Claims
+
+_ID_BYTES = 8
 
 
 class Posts:
@@ -20,9 +22,11 @@ class Posts:
         Raises:
             CursorInvalid: `after` is no cursor of ours.
         """
-        before = None if after is None else cursor.read(after)
+        before = None if after is None else int.from_bytes(cursor.read(after, _ID_BYTES), signed=True)
         found = await self._store.page(before, limit + 1)  # one more tells whether there is a next page
-        return Page(found[:limit], cursor.write(found[limit - 1].id) if len(found) > limit else None)
+        return Page(
+            found[:limit], cursor.write(found[limit - 1].id.to_bytes(_ID_BYTES)) if len(found) > limit else None
+        )
 
     async def find(self, post_id: int) -> Post:
         """Return a post.

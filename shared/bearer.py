@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from shared.errors import Problem
-from shared.routes import PUBLIC, SIGNED_IN, Handler, Route
+from shared.routes import OPTIONAL, PUBLIC, SIGNED_IN, Handler, Route
 from shared.tokens import Claims, TokenKeyUnknown, Verifier
 
 CLAIMS: web.RequestKey[Claims] = web.RequestKey("claims", Claims)
@@ -53,7 +53,7 @@ def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], 
             return await handler(request)
         method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
         needed = access[method, resource.canonical]
-        if needed != PUBLIC:
+        if needed != PUBLIC and (needed != OPTIONAL or hdrs.AUTHORIZATION in request.headers):
             request[CLAIMS] = await _allowed(request, verifier, needed, clock())
         return await handler(request)
 
@@ -81,7 +81,7 @@ async def _allowed(request: web.Request, verifier: Verifier, needed: str, now: f
         if not await verifier.keyring.look(keys):
             raise
         claims = verifier.verify(token, now)
-    if needed != SIGNED_IN and needed not in claims.scope:
+    if needed not in (SIGNED_IN, OPTIONAL) and needed not in claims.scope:
         raise ScopeMissing(
             f"This needs the scope '{needed}'; the token has '{' '.join(sorted(claims.scope))}'",
             hint="A role that has this scope gives it, with the next log-in.",

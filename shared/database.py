@@ -173,6 +173,9 @@ class Database:
         except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
             _log.error("the database is full", exc_info=error)
             raise StorageFull("The database has no room to write", hint="The operator must make room.") from error
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            _log.warning("two transactions were in each other's way: %s", error)
+            raise Busy("Others were changing the same; nothing was done", retry_after=1) from error
         except (*_UNAVAILABLE, *_REFUSED) as error:
             if isinstance(error, ValueError | asyncpg.InsufficientPrivilegeError):
                 raise  # a value or a statement of ours that does not fit: a fault in the code, not in the database

@@ -11,12 +11,15 @@ PUBLIC = "public"
 SIGNED_IN = "signed-in"
 """Access for any valid token, whatever its scope."""
 
+OPTIONAL = "optional"
+"""Access for anyone, but a token that is sent must be valid."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One address. `access` is PUBLIC, SIGNED_IN, or the scope that the token must have. GET answers HEAD too."""
+    """One address; GET answers HEAD too. `access` is PUBLIC, OPTIONAL, SIGNED_IN, or the scope that is needed."""
 
     method: str
     path: str
@@ -27,7 +30,7 @@ class Route:
         """Refuse a route that says nothing about access.
 
         Raises:
-            ValueError: `access` is neither PUBLIC nor SIGNED_IN nor a scope like "posts:read".
+            ValueError: `access` is neither one of those above nor a scope like "posts:read".
         """
-        if self.access not in (PUBLIC, SIGNED_IN) and ":" not in self.access:
+        if self.access not in (PUBLIC, OPTIONAL, SIGNED_IN) and ":" not in self.access:
             raise ValueError(f"{self.method} {self.path}: give it a scope, SIGNED_IN or PUBLIC")

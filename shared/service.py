@@ -37,6 +37,9 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+# longer than a UUID, and than any address of ours
+_LONG_SEGMENT = re.compile(r"[^/]{41,}")
+
 _access_log = logging.getLogger("access")
 _log = logging.getLogger(__name__)
 
@@ -185,7 +188,8 @@ def _error_response(problem: Problem, realm: str, request_id: str) -> web.Respon
 
 def _access(request: web.Request, status: int | str, seconds: float, request_id: str) -> None:
     claims = request.get(bearer.CLAIMS)
-    path = request.rel_url.raw_path
+    # whoever puts a token into the path must not find it in the log
+    path = _LONG_SEGMENT.sub("...", request.rel_url.raw_path)
     probe = path.startswith("/health/") and status == HTTPStatus.OK
     _access_log.log(
         logging.DEBUG if probe else logging.INFO,  # an orchestrator asks every few seconds

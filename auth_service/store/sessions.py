@@ -1,42 +1,194 @@
-"""Rows of the sessions table."""
+"""Rows of the sessions table. Which refresh token is good is decided in one statement, by the database's clock."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
-from auth_service.model import User
+import asyncpg
+
+from auth_service.model import Client, Event, Session, User
+from auth_service.refresh_tokens import RefreshToken
 from auth_service.store.accounts import COLUMNS, user
+from auth_service.store.audit import record
 from shared.database import Database
 
 MAX_PER_USER = 50
 """Sessions that one user can have; a further log-in ends the oldest."""
 
+GRACE = "interval '10 seconds'"
+"""For so long after a rotation the predecessor still counts, and nothing is rotated again."""
+
+Outcome = Literal["rotated", "current", "previous", "reused"]
+
+# A waiting competitor sees the row as the winner left it: FOR UPDATE reads it again, and the CASE with it.
+_REFRESH = f"""
+WITH found AS (
+    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
+           CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - {GRACE}) THEN 'rotated'
+                WHEN secret_hash = $2 THEN 'current'
+                WHEN previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - {GRACE} THEN 'previous'
+                ELSE 'reused'
+           END AS outcome
+      FROM sessions JOIN users ON users.id = sessions.user_id
+     WHERE family_hash = $1 AND expires_at > now() AND disabled_at IS NULL
+       FOR UPDATE OF sessions
+), changed AS (
+    UPDATE sessions SET
+           secret_hash = CASE WHEN outcome = 'rotated' THEN $3 ELSE secret_hash END,
+           previous_hash = CASE WHEN outcome = 'rotated' THEN $2 ELSE previous_hash END,
+           nonce = CASE WHEN outcome = 'rotated' THEN $4 ELSE nonce END,
+           rotated_at = CASE WHEN outcome = 'rotated' THEN now() ELSE rotated_at END,
+           last_used_at = now(),
+           expires_at = least(now() + $5 * interval '1 s', opened_at + $6 * interval '1 s'),
+           address = $7::text::inet
+      FROM found WHERE sessions.id = session_id AND outcome <> 'reused'
+), ended AS (
+    DELETE FROM sessions USING found WHERE sessions.id = session_id AND outcome = 'reused'
+)
+SELECT * FROM found
+"""
+
+# One log-in of a user at a time, so that each counts what the one before it opened. Whoever disables the user, or sets
+# another password, comes before, and then there is none, or after, and then ends it.
+_MAY_OPEN = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
+
+_OPEN = """
+WITH excess AS (
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE user_id = $2 ORDER BY expires_at > now() DESC, last_used_at DESC, id OFFSET $9)
+)
+INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What became of a refresh token. `nonce` makes the current token of the predecessor."""
+
+    outcome: Outcome
+    session_id: UUID
+    user: User
+    nonce: bytes | None
+
 
 class SessionStore:
-    """Sessions in Postgres."""
+    """Sessions in Postgres.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where they are.
+        idle_seconds: A session that is not refreshed for so long is over.
+        absolute_seconds: A session is over so long after it was opened, whatever happens.
+    """
+
+    def __init__(self, database: Database, *, idle_seconds: int, absolute_seconds: int) -> None:
         self._database = database
+        self._idle_seconds = idle_seconds
+        self._absolute_seconds = absolute_seconds
 
-    async def add(self, session_id: UUID, user_id: UUID) -> bool:
-        """Open a session and end those beyond MAX_PER_USER; False if the user is gone or disabled by now."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(
-                "WITH excess AS (DELETE FROM sessions WHERE id IN ("
-                "  SELECT id FROM sessions WHERE user_id = $2 ORDER BY created_at DESC OFFSET $3))"
-                " INSERT INTO sessions (id, user_id)"
-                " SELECT $1, id FROM users WHERE id = $2 AND disabled_at IS NULL RETURNING id",
+    async def add(  # noqa: PLR0917  a row has as many
+        self, session_id: UUID, user_id: UUID, password_hash: str, token: RefreshToken, client: Client, event: Event
+    ) -> bool:
+        """Open a session and end those beyond MAX_PER_USER.
+
+        Returns:
+            False if the user is gone or disabled by now, or the password hash is another.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            if not await connection.fetchval(_MAY_OPEN, user_id, password_hash):
+                return False
+            await connection.execute(
+                _OPEN,
                 session_id,
                 user_id,
+                token.family_hash,
+                token.secret_hash,
+                client.device,
+                client.address,
+                float(self._idle_seconds),
+                float(self._absolute_seconds),
                 MAX_PER_USER - 1,
             )
-        return row is not None
+            await record(connection, event)
+        return True
+
+    async def refresh(self, token: RefreshToken, nonce: bytes, client: Client) -> Refreshed | None:
+        """Use a refresh token; `nonce` makes its successor if this is the use that rotates it.
+
+        A token of a known family that is neither the current one nor, within the grace, its predecessor ends the
+        session.
+
+        Returns:
+            None if there is no such family, or it is over.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                _REFRESH,
+                token.family_hash,
+                token.secret_hash,
+                token.successor(nonce).secret_hash,
+                nonce,
+                float(self._idle_seconds),
+                float(self._absolute_seconds),
+                client.address,
+            )
+            if row is None:
+                return None
+            found = Refreshed(row["outcome"], row["session_id"], user(row), row["old_nonce"])
+            if found.outcome == "reused":
+                await record(
+                    connection,
+                    Event("refresh_token_reused", found.user.id, session_id=found.session_id, address=client.address),
+                )
+        return found
 
     async def user_of(self, session_id: UUID, user_id: UUID) -> User | None:
         """Return the user of a session that lives, if it is this user's and the user is not disabled."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 f"SELECT {COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-                " WHERE sessions.id = $1 AND users.id = $2 AND disabled_at IS NULL",
+                " WHERE sessions.id = $1 AND users.id = $2 AND disabled_at IS NULL AND expires_at > now()",
                 session_id,
                 user_id,
             )
         return None if row is None else user(row)
+
+    async def of_user(self, user_id: UUID) -> Sequence[Session]:
+        """Return the sessions of a user that live, the one used last first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT id, device, address, created_at, last_used_at, expires_at FROM sessions"
+                " WHERE user_id = $1 AND expires_at > now() ORDER BY last_used_at DESC, id",
+                user_id,
+            )
+        return [_session(row) for row in rows]
+
+    async def end_family(self, token: RefreshToken, address: str) -> None:
+        """End the session of a refresh token, if it lives."""
+        await self._end("family_hash = $1", token.family_hash, address=address)
+
+    async def end(self, session_id: UUID, user_id: UUID, address: str) -> bool:
+        """End a session of a user; False if the user has no such session."""
+        condition = "id = $1 AND user_id = $2 AND expires_at > now()"  # the sweep may have been there, or not yet
+        return await self._end(condition, session_id, user_id, address=address) > 0
+
+    async def end_all(self, user_id: UUID, address: str) -> None:
+        """End every session of a user."""
+        await self._end("user_id = $1", user_id, address=address)
+
+    async def _end(self, condition: str, *arguments: object, address: str) -> int:
+        async with self._database.connection() as connection, connection.transaction():
+            rows = await connection.fetch(f"DELETE FROM sessions WHERE {condition} RETURNING id, user_id", *arguments)
+            for row in rows:
+                await record(
+                    connection,
+                    Event("logged_out", row["user_id"], row["user_id"], session_id=row["id"], address=address),
+                )
+        return len(rows)
+
+
+def _session(row: asyncpg.Record) -> Session:
+    return Session(
+        row["id"], row["device"], str(row["address"]), row["created_at"], row["last_used_at"], row["expires_at"]
+    )

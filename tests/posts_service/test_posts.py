@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared import cursor as cursors
 from tests.pair import Pair
 
 
@@ -134,6 +135,15 @@ async def test_a_wrong_parameter_is_named(pair: Pair, query: str, parameter: str
     reply = await pair.call("GET", f"{pair.posts}/posts?{query}", token=ada.token)
     assert (reply.status, reply.code) == (400, "parameter_invalid")
     assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
+
+
+async def test_a_made_up_cursor_shows_nothing(pair: Pair) -> None:
+    """A cursor grants nothing, so one may be made up; a number that no id can be is before every post."""
+    ada = await pair.sign_up()
+    await pair.post(ada.token)
+    made_up = cursors.write(b"\xff" * 8)
+    reply = await pair.call("GET", f"{pair.posts}/posts", token=ada.token, params={"cursor": made_up})
+    assert (reply.status, reply.body) == (200, {"items": [], "next": None})
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAAAAAAAAAAAAAAAA", "é", "A" * 5000])

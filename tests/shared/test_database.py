@@ -82,6 +82,25 @@ async def test_waiting_for_a_turn_ends(database_url: str, monkeypatch: pytest.Mo
     await db.close()
 
 
+async def test_a_deadlock_is_no_fault_of_the_service(database_url: str) -> None:
+    """Of two transactions that wait for each other, one is told to come back, and the other goes through."""
+    db = database(database_url, TABLE)
+    await db.open()
+    async with db.connection() as connection:
+        await connection.execute("INSERT INTO things VALUES (2)")
+    both = asyncio.Barrier(2)
+
+    async def update(first: int, second: int) -> None:
+        async with db.connection() as connection, connection.transaction():
+            await connection.execute("UPDATE things SET id = id WHERE id = $1", first)
+            await both.wait()
+            await connection.execute("UPDATE things SET id = id WHERE id = $1", second)
+
+    results = await asyncio.gather(update(1, 2), update(2, 1), return_exceptions=True)
+    assert [type(result) for result in results if result is not None] == [Busy]
+    await db.close()
+
+
 async def test_a_database_that_goes_is_unavailable_and_one_that_comes_back_is_used(
     database_url: str,
 ) -> None:

@@ -1,0 +1,69 @@
+"""Rows of the audit_events table: only ever added."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from auth_service.model import Event
+from shared.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it was recorded."""
+
+    id: int
+    at: datetime
+    event: Event
+
+
+async def record(connection: Connection, event: Event) -> None:
+    """Add an event, in the transaction that the connection is in."""
+    await connection.execute(
+        "INSERT INTO audit_events (event, user_id, actor_id, session_id, address, detail)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        event.name,
+        event.user_id,
+        event.actor_id,
+        event.session_id,
+        event.address,
+        event.detail,
+    )
+
+
+class AuditStore:
+    """Events in Postgres."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, event: Event) -> None:
+        """Record an event that changes nothing else."""
+        async with self._database.connection() as connection:
+            await record(connection, event)
+
+    async def newest(self, limit: int, user_id: UUID | None = None) -> Sequence[Recorded]:
+        """Return the newest events, the oldest of them first; of one user, if one is named."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT * FROM audit_events WHERE $2::uuid IS NULL OR user_id = $2 OR actor_id = $2"
+                " ORDER BY id DESC LIMIT $1",
+                limit,
+                user_id,
+            )
+        return [
+            Recorded(
+                row["id"],
+                row["at"],
+                Event(
+                    row["event"],
+                    row["user_id"],
+                    row["actor_id"],
+                    row["session_id"],
+                    None if row["address"] is None else str(row["address"]),
+                    row["detail"],
+                ),
+            )
+            for row in reversed(rows)
+        ]

@@ -1,0 +1,166 @@
+"""The auth service by itself, over a real socket, with a look into its database."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import asyncpg
+from aiohttp import ClientSession, web
+
+from auth_service.model import Role
+from shared.database import Connection, Database
+from shared.keyring import decode
+from tests.pair import PASSWORD, Pair, Reply, auth_app, new_email, served
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a log-in or a refresh gave."""
+
+    access: str
+    refresh: str
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What stands in the access token."""
+        claims: dict[str, Any] = json.loads(decode(self.access.split(".")[1]))
+        return claims
+
+    @property
+    def session(self) -> UUID:
+        """The session's id."""
+        return UUID(self.claims["sid"])
+
+
+@dataclass(frozen=True)
+class Member:
+    """A registered user who signed in once."""
+
+    id: UUID
+    email: str
+    tokens: Tokens
+
+
+@dataclass
+class Auth(Pair):
+    """A client of the service, what it is made of, and a connection to the database that it is on."""
+
+    app: web.Application = field(repr=False)
+    database: asyncpg.Connection = field(repr=False)
+
+    async def ask(self, method: str, path: str, json: object = None, token: str | None = None, **more: Any) -> Reply:
+        """Send one request."""
+        return await self.call(method, self.auth + path, json, token, **more)
+
+    async def sign_in(self, email: str, password: str = PASSWORD, **headers: str) -> Tokens:
+        """Open a session."""
+        reply = await self.ask("POST", "/login", {"email": email, "password": password}, headers=headers)
+        return tokens_of(reply)
+
+    async def join(self, name: str = "Ada", role: Role = "user") -> Member:
+        """Register somebody new, give a role, and sign in."""
+        email = new_email()
+        account = await self.register(email, name=name)
+        assert account.status == 201, account
+        if role != "user":
+            await self.database.execute("UPDATE users SET role = $2 WHERE id = $1", account.body["id"], role)
+        return Member(UUID(account.body["id"]), email, await self.sign_in(email))
+
+    async def refresh(self, token: str, **headers: str) -> Reply:
+        """POST /refresh."""
+        return await self.ask("POST", "/refresh", {"refresh_token": token}, headers=headers)
+
+    async def renewed(self, token: str, **headers: str) -> Tokens:
+        """Refresh, successfully."""
+        return tokens_of(await self.refresh(token, **headers))
+
+    async def me(self, token: str) -> Reply:
+        """GET /me."""
+        return await self.ask("GET", "/me", token=token)
+
+    async def let_grace_end(self, session: UUID) -> None:
+        """Let the last rotation have been eleven seconds ago."""
+        await self.database.execute(
+            "UPDATE sessions SET rotated_at = now() - interval '11 seconds' WHERE id = $1 AND rotated_at IS NOT NULL",
+            session,
+        )
+
+    async def keep_grace(self, session: UUID) -> None:
+        """Let the grace of the last rotation last for an hour, so that no test has to be fast."""
+        await self.database.execute(
+            "UPDATE sessions SET rotated_at = now() + interval '1 hour' WHERE id = $1 AND rotated_at IS NOT NULL",
+            session,
+        )
+
+    async def expire(self, session: UUID) -> None:
+        """Let a session be over."""
+        await self.database.execute(
+            "UPDATE sessions SET expires_at = now() - interval '1 second' WHERE id = $1", session
+        )
+
+    async def sessions_of(self, user: UUID) -> set[UUID]:
+        """Ids of the rows that the user has."""
+        rows = await self.database.fetch("SELECT id FROM sessions WHERE user_id = $1", user)
+        return {row["id"] for row in rows}
+
+    async def events_of(self, user: UUID) -> list[asyncpg.Record]:
+        """What was recorded of a user, in its order."""
+        rows: list[asyncpg.Record] = await self.database.fetch(
+            "SELECT * FROM audit_events WHERE user_id = $1 ORDER BY id", user
+        )
+        return rows
+
+
+class Frozen(Database):
+    """A database whose clock stands still: all is done in one transaction, on one connection, and then undone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the one connection."""
+        yield self._connection
+
+
+@asynccontextmanager
+async def frozen(database: asyncpg.Connection) -> AsyncIterator[Frozen]:
+    """Let the clock stand still for as long as the block lasts."""
+    transaction = database.transaction()
+    await transaction.start()
+    try:
+        yield Frozen(cast("Connection", database))
+    finally:
+        await transaction.rollback()
+
+
+@asynccontextmanager
+async def alone(database_url: str, keyring: Path, **changes: Any) -> AsyncIterator[Auth]:
+    """Serve it on this database for as long as the block lasts; `changes` are settings."""
+    app = auth_app(database_url, keyring, **changes)
+    async with served(app) as auth, ClientSession() as http:
+        database = await asyncpg.connect(database_url)
+        try:
+            yield Auth(auth, "", http, app, database)
+        finally:
+            await database.close()
+
+
+def tokens_of(reply: Reply) -> Tokens:
+    """The tokens of a log-in or a refresh that succeeded."""
+    assert reply.status == 200, reply
+    return Tokens(reply.body["access_token"], reply.body["refresh_token"])
+
+
+def says(reply: Reply) -> tuple[int, str]:
+    """Status and code of an error."""
+    return reply.status, reply.code
+
+
+def without_id(reply: Reply) -> tuple[int, Any]:
+    """An error without what differs from one request to the next."""
+    return reply.status, {**reply.body, "request_id": None}

@@ -1,0 +1,320 @@
+"""The operator's commands: `python -m auth_service users …` and `audit`."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from dev import pair as processes
+from tests.auth_service.alone import Auth, alone, says
+from tests.pair import PASSWORD, new_email
+
+BOSS = "boss@example.org"
+NEW = "another passphrase altogether"
+EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\w+) (.*)")
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def refusal(self) -> str:
+        """The one line of a command that refused."""
+        assert self.status == 1, self
+        assert self.output == "", self
+        [line] = self.errors.splitlines()
+        assert line.startswith("auth_service: ")
+        return line
+
+
+class Operator:
+    """Somebody at a shell on the service's machine."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def __call__(self, database_url: str, *words: str | bytes, given: str | bytes = "", **more: str) -> Said:
+        """Run one command; `given` is its standard input."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = {
+            "words": [os.fsdecode(word) for word in words],
+            "given": os.fsencode(given).hex(),
+            "environ": environment(database_url, **more),
+        }
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        async with asyncio.timeout(60):
+            answer = await self._process.stdout.readline()
+        return Said(**json.loads(answer))
+
+
+@pytest.fixture(scope="module")
+async def operator() -> AsyncIterator[Operator]:
+    """The commands of this file, one after another."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.auth_service.commands"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=processes.ROOT,
+    )
+    assert process.stdin is not None
+    yield Operator(process)
+    process.stdin.close()
+    await process.wait()
+
+
+def environment(database_url: str, **more: str) -> dict[str, str]:
+    """What an operator's shell has set."""
+    return {**processes.environment(), "DATABASE_URL": database_url, "BCRYPT_COST": "4", **more}
+
+
+async def process(environ: dict[str, str], *words: str, given: str = "", stdin: int = subprocess.PIPE) -> Said:
+    """Run one command as a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "auth_service", *words),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=processes.ROOT,
+        env=environ,
+    )
+    async with asyncio.timeout(60):
+        output, errors = await process.communicate(given.encode())
+    assert process.returncode is not None
+    return Said(process.returncode, output.decode(), errors.decode())
+
+
+async def accounts(database_url: str) -> list[tuple[str, str, bool]]:
+    """Address, role, and whether enabled, of every account."""
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT email, role, disabled_at IS NULL AS enabled FROM users ORDER BY created_at")
+    await connection.close()
+    return [tuple(row) for row in rows]
+
+
+async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
+    """On an empty database one command makes an admin, who can sign in and administer; the password is not shown."""
+    words = ("users", "create", BOSS, "--name", "The Boss", "--role", "admin")
+    said = await process(environment(database_url), *words, given=PASSWORD + "\n")
+    assert said.status == 0, said
+    assert re.fullmatch(rf"created [0-9a-f-]{{36}}  admin +enabled +{BOSS}  The Boss\n", said.output)
+    assert PASSWORD not in said.output + said.errors
+    async with alone(database_url, keyring_file) as auth:
+        tokens = await auth.sign_in(BOSS)
+        assert (await auth.ask("GET", "/users", token=tokens.access)).status == 200
+        [event] = await auth.database.fetch("SELECT * FROM audit_events WHERE event = 'created'")
+        assert (str(event["user_id"]), event["actor_id"]) == (tokens.claims["sub"], None)
+        assert (event["address"], event["detail"]) == (None, "role admin")
+
+
+async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operator: Operator) -> None:
+    """Role, disable, enable and password act on the running service at once; list shows what is."""
+    member = await own_auth.join("Grace")
+    promoted = await operator(database_url, "users", "role", member.email.upper(), "admin")
+    assert promoted.output.split()[:3] == [str(member.id), "admin", "enabled"]
+    assert (await own_auth.me(member.tokens.access)).body["role"] == "admin"
+    listed = await operator(database_url, "users", "list")
+    other = await operator(database_url, "users", "create", BOSS, "--name", "Boss", "--role", "admin", given=NEW)
+    assert other.status == 0
+    assert f"{member.id}  admin      enabled" in listed.output
+
+    disabled = await operator(database_url, "users", "disable", member.email)
+    assert re.match(rf"{member.id}  admin      disabled \d{{4}}-\d\d-\d\d ", disabled.output)
+    assert says(await own_auth.me(member.tokens.access)) == (401, "session_ended")
+    assert says(await own_auth.login(member.email)) == (401, "credentials_invalid")
+    enabled = await operator(database_url, "users", "enable", member.email)
+    assert "enabled" in enabled.output
+    tokens = await own_auth.sign_in(member.email)
+
+    changed = await operator(database_url, "users", "password", member.email, given=NEW + "\n")
+    assert (changed.status, changed.output) == (0, f"{member.email} has a new password; all sessions were ended\n")
+    assert says(await own_auth.me(tokens.access)) == (401, "session_ended")
+    assert says(await own_auth.login(member.email)) == (401, "credentials_invalid")
+    await own_auth.sign_in(member.email, NEW)
+
+    lines = (await operator(database_url, "users", "list")).output.splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith(f"{BOSS}  Boss")
+    assert lines[1].endswith(f"{member.email}  Grace")
+    events = [event["event"] for event in await own_auth.events_of(member.id)]
+    assert [event for event in events if event not in ("logged_in", "login_failed")] == [
+        "registered",
+        "role_changed",
+        "disabled",
+        "enabled",
+        "password_set",
+    ]
+
+
+async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Operator) -> None:
+    """Every account is printed once, however many there are."""
+    await own_auth.database.execute(
+        "INSERT INTO users (id, email, email_key, name, password_hash, created_at)"
+        " SELECT gen_random_uuid(), 'u' || n, 'u' || n, 'U', '', now() - n / 3 * interval '1 s'"
+        " FROM generate_series(1, 250) n"
+    )
+    lines = (await operator(database_url, "users", "list")).output.splitlines()
+    assert sorted(line.split()[3] for line in lines) == sorted(f"u{number}" for number in range(1, 251))
+
+
+async def test_what_can_not_be_done_is_one_line_and_status_1(
+    own_auth: Auth, database_url: str, operator: Operator
+) -> None:
+    """Whatever is wrong with an account is said in one line without the password, and nothing is done."""
+    boss = await own_auth.join("The Boss", role="admin")
+    before = await own_auth.database.fetch("SELECT * FROM users")
+    new = new_email()
+    create = ("users", "create", new, "--name", "Grace Hopper")
+    cases: list[tuple[tuple[str | bytes, ...], str | bytes, str]] = [
+        (("users", "create", "no-address", "--name", "Ada"), PASSWORD, "email"),
+        (("users", "create", "a@b@c", "--name", "Ada"), PASSWORD, "email"),
+        (("users", "create", "a\nb@example.org", "--name", "Ada"), PASSWORD, "email"),
+        (("users", "create", b"\xff@example.org", "--name", "Ada"), PASSWORD, "email"),
+        (("users", "create", "x" * 250 + "@example.org", "--name", "Ada"), PASSWORD, "email"),
+        (("users", "create", boss.email.upper(), "--name", "Ada"), PASSWORD, "already"),
+        (("users", "create", new, "--name", ""), PASSWORD, "name"),
+        (("users", "create", new, "--name", "two\nlines"), PASSWORD, "name"),
+        (("users", "create", new, "--name", "n" * 101), PASSWORD, "1 to 100 characters"),
+        (("users", "create", new, "--name", b"\xff"), PASSWORD, "name"),
+        (create, "", "password"),
+        (create, "\n", "password"),
+        (create, "fourteen chars", "at least 15 characters; 14 were sent"),
+        (create, "x" * 257, "at most 256"),
+        (create, "passwordpassword", "everybody tries first"),
+        (create, "Grace Hopper 1234", "made of"),
+        (create, "nul \0 inside the passphrase", "NUL"),
+        (create, b"\xff\xfe no UTF-8 inside this", "UTF-8"),
+        (("users", "password", boss.email), "too short", "at least 15"),
+        (("users", "password", boss.email), "The Boss The Boss", "made of"),
+        (("users", "password", boss.email), "nul \0 inside the passphrase", "NUL"),
+        (("users", "password", boss.email), "y" * 257, "at most 256"),
+        (("users", "password", new), PASSWORD, "no such user"),
+        (("users", "disable", new), "", "no such user"),
+        (("users", "enable", b"\xff"), "", "no such user"),
+        (("users", "role", "nobody", "admin"), "", "no such user"),
+        (("users", "disable", boss.email), "", "last admin"),
+        (("users", "role", boss.email, "moderator"), "", "last admin"),
+        (("audit", new), "", "no such user"),
+    ]
+    for words, given, wanted in cases:
+        said = await operator(database_url, *words, given=given)
+        assert wanted in said.refusal, (words, said)
+        text = given if isinstance(given, str) else given.decode(errors="replace")
+        assert not text.strip() or text.strip() not in said.errors
+    assert await own_auth.database.fetch("SELECT * FROM users") == before
+    assert (await own_auth.me(boss.tokens.access)).status == 200
+
+
+async def test_a_password_is_not_taken_from_the_command_line(database_url: str, operator: Operator) -> None:
+    """There is no place for a password among the words of a command, and none of a wrong command is done."""
+    for words in (
+        ("users", "create", BOSS, "--name", "Boss", "--password", PASSWORD),
+        ("users", "create", BOSS, PASSWORD, "--name", "Boss"),
+        ("users", "password", BOSS, PASSWORD),
+        ("users", "create", BOSS, "--name", "Boss", "--role", "root"),
+        ("users", "create", BOSS),
+        ("users",),
+        ("audit", "--limit", "0"),
+        ("audit", "--limit", "-1"),
+        ("audit", "--limit", "99999999999999999999"),
+        ("audit", "--limit", "x"),
+    ):
+        said = await operator(database_url, *words, given=PASSWORD)
+        assert said.status == 2, (words, said)
+        assert said.output == ""
+        assert said.errors.startswith("usage: python -m auth_service")
+        assert "Traceback" not in said.errors
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT to_regclass('users')") is None, "the database was not even opened"
+    await connection.close()
+
+
+@pytest.mark.parametrize(("once_more", "status"), [(PASSWORD, 0), (PASSWORD + "!", 1)])
+async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, once_more: str, status: int) -> None:
+    """At a terminal there is a prompt, nothing that is typed is shown, and two that differ change nothing."""
+    ours, theirs = pty.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "auth_service", "users", "create", BOSS, "--name", "Boss"),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=processes.ROOT,
+            env=environment(database_url),
+            start_new_session=True,  # away from the terminal that the tests are run at
+        )
+        assert process.stderr is not None
+        for prompt, typed in ((b"Password: ", PASSWORD), (b"Once more: ", once_more)):
+            await asyncio.wait_for(process.stderr.readuntil(prompt), 60)
+            os.write(ours, typed.encode() + b"\n")
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        os.set_blocking(ours, False)
+        try:
+            shown = os.read(ours, 10_000)
+        except BlockingIOError:
+            shown = b""
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == status, errors
+    assert PASSWORD.encode() not in shown + output + errors
+    if status == 0:
+        assert await accounts(database_url) == [(BOSS, "user", True)]
+    else:
+        assert errors.decode().splitlines()[-1] == "auth_service: the two differ; nothing was done"
+
+
+async def test_settings_are_asked_for_in_one_line(database_url: str, operator: Operator) -> None:
+    """Without a database's address, and with one that is wrong, a command says so and ends."""
+    unset = environment(database_url)
+    del unset["DATABASE_URL"]
+    assert "DATABASE_URL is not set" in (await process(unset, "users", "list")).refusal
+    assert "DATABASE_URL" in (await operator("mysql://elsewhere", "users", "list")).refusal
+    assert "PASSWORD_MIN_LENGTH" in (await operator(database_url, "users", "list", PASSWORD_MIN_LENGTH="7")).refusal
+    missing = database_url.replace("/test_", "/missing_")
+    assert "missing_" in (await operator(missing, "users", "list")).refusal
+
+
+async def test_audit_prints_who_did_what_when_and_from_where(
+    own_auth: Auth, database_url: str, operator: Operator
+) -> None:
+    """One line an event, the newest last, of all accounts or of one, as many as wanted."""
+    boss, member = await own_auth.join(role="admin"), await own_auth.join()
+    await own_auth.ask("PATCH", f"/users/{member.id}", {"role": "moderator"}, boss.tokens.access)
+    headers = {"X-Forwarded-For": "192.0.2.1"}
+    await own_auth.ask("POST", "/logout", token=member.tokens.access, headers=headers)
+    every = await operator(database_url, "audit")
+    found = [EVENT.fullmatch(line) for line in every.output.splitlines()]
+    assert [match and match[1] for match in found] == [
+        "registered",
+        "logged_in",
+        "registered",
+        "logged_in",
+        "role_changed",
+        "logged_out",
+    ]
+    lines = every.output.splitlines()
+    assert f"user={member.id} by={boss.id} from=10." in lines[4]
+    assert lines[4].endswith(" detail=moderator")
+    assert lines[5].endswith(f" user={member.id} by={member.id} session={member.tokens.session} from=192.0.2.1")
+    for words, wanted in (
+        ((member.email.upper(),), lines[2:]),
+        ((boss.email,), [*lines[:2], lines[4]]),
+        (("--limit", "1"), lines[5:]),
+        ((boss.email, "--limit", "2"), [lines[1], lines[4]]),
+    ):
+        assert (await operator(database_url, "audit", *words)).output.splitlines() == wanted

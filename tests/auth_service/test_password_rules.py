@@ -1,0 +1,231 @@
+"""Which passwords are taken."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth_service import password_rules
+from auth_service.password_rules import MAX_LENGTH, normalised
+from tests.auth_service.alone import Auth, alone, says
+from tests.pair import auth_app, new_email
+from tests.postgres import Server
+
+
+@pytest.fixture(scope="module")
+async def short(database_server: Server, keyring_file: Path) -> AsyncIterator[Auth]:
+    """The service where eight characters are enough."""
+    database_url = await database_server.create_database()
+    async with alone(database_url, keyring_file, password_min_length=8) as auth:
+        yield auth
+    await database_server.drop_database(database_url)
+
+
+def codes(password: str, *, min_length: int = 8, email: str = "ada@example.org", name: str = "Ada") -> list[str]:
+    """What is wrong with a password."""
+    found = password_rules.faults(
+        normalised(password), min_length=min_length, email=email, name=name, pointer="/password"
+    )
+    return [fault.code for fault in found]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery staple",
+        "aaaaaaaaaaaaaab",
+        "only small letters and no digit",
+        "        fifteen blanks and more",
+        "密碼很長很長很長很長很長很長很長",
+        "🦉" * 7 + "🐝" * 8,
+        "ß" * 7 + "ſ" * 8 + "x",
+        "line\nbreak and\ttab are characters too",
+        "\u202e backwards is fine too",
+    ],
+)
+async def test_length_is_what_makes_a_password(auth: Auth, password: str) -> None:
+    """Any characters, of any script, in any composition, are good if there are enough of them."""
+    email = new_email()
+    assert (await auth.register(email, password)).status == 201
+    assert (await auth.login(email, password)).status == 200
+
+
+@pytest.mark.parametrize("minimum", [8, 15, 128])
+def test_the_fewest_characters_are_a_setting(minimum: int) -> None:
+    """PASSWORD_MIN_LENGTH says how many characters are needed; they are counted after composition."""
+    text = "".join(chr(0x4E00 + number) for number in range(minimum))
+    assert codes(text, min_length=minimum) == []
+    assert codes(text[:-1], min_length=minimum) == ["password_too_short"]
+    assert codes(text[:-2] + "e\u0301", min_length=minimum) == ["password_too_short"]
+
+
+async def test_fifteen_by_default(auth: Auth) -> None:
+    """Without the setting fourteen characters are too few and fifteen enough; the answer has both figures."""
+    assert (await auth.register(new_email(), "fifteen chars !")).status == 201
+    reply = await auth.register(new_email(), "fourteen chars")
+    assert says(reply) == (422, "validation_failed")
+    [error] = reply.body["errors"]
+    assert (error["pointer"], error["code"]) == ("/password", "password_too_short")
+    assert "at least 15 characters; 14 were sent" in error["message"]
+
+
+@pytest.mark.parametrize("minimum", [7, 0, -1, 129])
+def test_a_minimum_below_eight_is_refused(minimum: int, keyring_file: Path) -> None:
+    """The setting can't be taken below eight, nor beyond what anybody would type."""
+    with pytest.raises(ValueError, match="PASSWORD_MIN_LENGTH"):
+        auth_app("postgresql://nobody@localhost/nothing", keyring_file, password_min_length=minimum)
+
+
+async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
+    """256 characters of four bytes each are taken in full; 257 are too many, before or after composition."""
+    email = new_email()
+    longest = "".join(chr(0x1F300 + number) for number in range(256))
+    assert (await auth.register(email, longest)).status == 201
+    assert (await auth.login(email, longest)).status == 200
+    assert (await auth.login(email, longest[:-1] + "x")).status == 401
+    reply = await auth.register(new_email(), "x" * 257)
+    assert [error["code"] for error in reply.body["errors"]] == ["too_long"]
+    # U+FB2C is three characters in NFC
+    reply = await auth.register(new_email(), "\ufb2c" + "x" * 255)
+    assert [error["code"] for error in reply.body["errors"]] == ["too_long"]
+
+
+@pytest.mark.parametrize("password", ["nul \0 inside the passphrase", "lone \ud800 inside", "\udfff" * 20])
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [("/register", ("email", "password", "name")), ("/login", ("email", "password"))],
+)
+async def test_what_is_no_text_is_refused(auth: Auth, password: str, path: str, fields: tuple[str, ...]) -> None:
+    """NUL and lone surrogates get 422 wherever a password is sent."""
+    given = {"email": new_email(), "password": password, "name": "Ada"}
+    reply = await auth.ask("POST", path, {name: given[name] for name in fields})
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/password", "text_refused")]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password",
+        "PASSWORD",
+        "Baseball",
+        "12345678",
+        "qwertyuiop",
+        "1qaz2wsx3edc4rfv",
+        "123456789987654321",
+        "aaaaaaaaaaaaaaaaaa",
+        "abababababababab",
+        "abcabcabcabcabc",
+        "qwerqwerqwerqwer",
+        "🦉" * 20,
+        "\n" * 16,
+        "a\nb\n" * 4,
+        "passwordpassword",
+        "PasswordpasswordPASSWORD",
+        "dragondragondragon",
+    ],
+)
+async def test_what_everybody_tries_first_is_refused(short: Auth, password: str) -> None:
+    """A password from the list, and something short or common over and over, is common, in whatever case."""
+    reply = await short.register(new_email(), password, name="Somebody Else")
+    assert says(reply) == (422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/password", "password_common")]
+
+
+def test_the_list_is_long_enough() -> None:
+    """More than 10,000 common passwords are known."""
+    assert len(password_rules._COMMON) >= 10_000
+
+
+@pytest.mark.parametrize("password", ["passwordpasswordx", "abcdeabcdeabcde", "dragon battery", "qwer1234tyui5678"])
+def test_what_only_resembles_a_common_one_is_good(password: str) -> None:
+    """A common password with something else beside it, or a longer part twice, is not on the list."""
+    assert codes(password) == []
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "grace.hopper@navy-mail.com",
+        "GRACE.HOPPER@NAVY-MAIL.COM",
+        "gracehopper",
+        "grace hopper 1906",
+        "Hopper, Grace",
+        "hopperhopper12",
+        "Brewster Murray Hopper",
+        "gracehopper!!",
+        "mail.navy.grace",
+    ],
+)
+async def test_what_is_made_of_the_account_is_refused(short: Auth, password: str) -> None:
+    """The address or the name, whole or in parts, with a few characters more, is personal."""
+    reply = await short.register("grace.hopper@navy-mail.com", password, name="Grace Brewster Murray Hopper")
+    assert says(reply) == (422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/password", "password_personal")]
+
+
+@pytest.mark.parametrize(
+    ("password", "email", "name"),
+    [
+        ("zoë müller 1", "someone@example.org", "Zoe\u0308 Mu\u0308ller"),
+        ("müller@1234", "mu\u0308ller@example.org", "Somebody"),
+        ("STRASSE strasse", "someone@example.org", "Frau Straße"),
+    ],
+)
+def test_the_account_is_recognised_in_either_unicode_form(password: str, email: str, name: str) -> None:
+    """A name or an address in decomposed characters, or with ß, is found in a password all the same."""
+    assert codes(password, email=email, name=name) == ["password_personal"]
+
+
+@pytest.mark.parametrize(
+    ("password", "name"),
+    [
+        ("a graceful hopper of long fences", "Grace Hopper"),
+        ("grace under pressure, always", "Grace Hopper"),
+        ("ada and ada and ada again", "Ada"),
+        ("nothing of it at all", "Grace Hopper"),
+    ],
+)
+def test_a_name_inside_a_longer_password_is_no_fault(password: str, name: str) -> None:
+    """A password that has a name in it, and enough besides, is good; parts of three characters are in any sentence."""
+    assert codes(password, name=name) == []
+
+
+async def test_every_broken_rule_is_named_at_once(auth: Auth) -> None:
+    """Several faults of one password, and those of other fields, are all in one answer."""
+    reply = await auth.ask("POST", "/register", {"email": "no-address", "password": "abcabc", "name": "Ada"})
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [
+        ("/email", "email_invalid"),
+        ("/password", "password_too_short"),
+        ("/password", "password_common"),
+    ]
+    assert codes("lovelace", min_length=15, name="Ada Lovelace") == ["password_too_short", "password_personal"]
+    assert codes("x" * 257) == ["too_long", "password_common"]
+
+
+async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:
+    """Which rule is broken is said without the password, so that no log of a client has it."""
+    for refused in ("qwertyuiop", "gracehopper", "zzqqj", "zzqqj" * 52):
+        reply = await short.register(new_email(), refused, name="Grace Hopper")
+        assert reply.status == 422
+        assert refused not in str(reply.body)
+
+
+@given(st.text(max_size=MAX_LENGTH + 10), st.text(max_size=100), st.text(max_size=100))
+def test_no_password_name_or_address_breaks_the_rules(password: str, email: str, name: str) -> None:
+    """Whatever the texts are, there is an answer, and whatever is too short or too long is refused."""
+    found = codes(password, min_length=15, email=email, name=name)
+    length = len(normalised(password))
+    assert ("password_too_short" in found) == (length < 15)
+    assert ("too_long" in found) == (length > MAX_LENGTH)
+
+
+def test_the_rules_are_quick() -> None:
+    """The longest passwords that nearly repeat are decided in no time: nobody keeps the event loop busy with them."""
+    started = time.process_time()
+    for unit in ("a", "ab", "abcde", "x" * 127 + "y", "\n"):
+        text = (unit * 256)[:255] + "!"
+        assert codes(text, email="c" * 250 + "@d.ee", name="f " * 50) == []
+    assert time.process_time() - started < 1

@@ -1,0 +1,420 @@
+"""Refresh tokens: what they are exchanged for, when they are replaced, and what a copy of one is worth."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from auth_service.handlers import SESSIONS
+from auth_service.model import Client
+from auth_service.refresh_tokens import FAMILY_BYTES, SECRET_BYTES, RefreshToken
+from auth_service.store.sessions import SessionStore
+from shared.errors import Problem
+from shared.keyring import decode
+from tests.auth_service.alone import Auth, Frozen, alone, frozen, says, tokens_of, without_id
+
+CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
+DAY = 86_400
+REUSED = (401, "refresh_token_reused")
+INVALID = (401, "refresh_token_invalid")
+ENDED = (401, "session_ended")
+
+
+def store(database: Frozen) -> SessionStore:
+    """The store on a database whose clock stands still."""
+    return SessionStore(database, idle_seconds=14 * DAY, absolute_seconds=90 * DAY)
+
+
+async def row_of(auth: Auth, session: UUID) -> Any:
+    """A session as the database has it."""
+    return await auth.database.fetchrow("SELECT * FROM sessions WHERE id = $1", session)
+
+
+async def used(auth: Auth, token: str) -> str:
+    """Use a token at the rules themselves, without HTTP; return the next one, or the code of the error."""
+    try:
+        return str((await auth.app[SESSIONS].refresh(token, CLIENT, time.time())).refresh)
+    except Problem as problem:
+        return problem.code
+
+
+async def test_a_refresh_answers_as_a_log_in_does(auth: Auth) -> None:
+    """A refresh gives a good access token of the same session and a new refresh token, and is not cached."""
+    member = await auth.join()
+    reply = await auth.refresh(member.tokens.refresh)
+    tokens = tokens_of(reply)
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert set(reply.body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+    assert (reply.body["token_type"], reply.body["expires_in"]) == ("Bearer", 900)
+    assert tokens.session == member.tokens.session
+    assert tokens.refresh != member.tokens.refresh
+    assert tokens.access != member.tokens.access
+    for access in (tokens.access, member.tokens.access):
+        assert (await auth.me(access)).body["id"] == str(member.id)
+
+
+async def test_within_the_grace_a_token_is_replaced_once(auth: Auth) -> None:
+    """The first use replaces the token; within the grace it and its successor both give the successor."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    assert second.refresh != first.refresh
+    await auth.keep_grace(first.session)
+    for token in (second, first, first, second):
+        assert (await auth.renewed(token.refresh)).refresh == second.refresh
+
+
+async def test_after_the_grace_it_is_replaced_again(auth: Auth) -> None:
+    """Once the grace is over the current token is replaced at its next use, time after time."""
+    tokens = (await auth.join()).tokens
+    seen = [tokens.refresh]
+    for _ in range(4):
+        seen.append((await auth.renewed(seen[-1])).refresh)
+        await auth.let_grace_end(tokens.session)
+    assert len(set(seen)) == 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "current", "previous"), [(9.999, "current", "previous"), (10, "rotated", "reused")]
+)
+async def test_the_grace_is_ten_seconds_by_the_database(
+    auth: Auth, seconds: float, current: str, previous: str
+) -> None:
+    """Just before ten seconds after a rotation both tokens count as they did; at ten seconds neither does."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    for tokens, outcome in ((second, current), (first, previous)):
+        async with frozen(auth.database) as database:
+            await auth.database.execute(
+                "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", first.session, seconds
+            )
+            token = RefreshToken.parse(tokens.refresh)
+            assert token is not None
+            found = await store(database).refresh(token, bytes(SECRET_BYTES), CLIENT)
+            assert found is not None
+            assert found.outcome == outcome
+
+
+async def test_replicas_and_a_restart_change_nothing(database_url: str, keyring_file: Path) -> None:
+    """A lost reply is made good by another replica, and by one that was started since."""
+    async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
+        first = (await one.join()).tokens
+        second = await one.renewed(first.refresh)
+        await one.keep_grace(first.session)
+        for replica, token in itertools.product((one, two), (first, second)):
+            assert (await replica.renewed(token.refresh)).refresh == second.refresh
+    async with alone(database_url, keyring_file) as restarted:
+        for token in (first, second):
+            assert (await restarted.renewed(token.refresh)).refresh == second.refresh
+
+
+async def test_fifty_at_once_get_one_successor(database_url: str, keyring_file: Path) -> None:
+    """In each of a hundred rounds fifty uses of one token at once all succeed, with one successor, a new one."""
+    async with alone(database_url, keyring_file, database_connections=50) as auth:
+        tokens = (await auth.join()).tokens
+        seen = [tokens.refresh]
+        for _ in range(100):
+            answers = Counter(await asyncio.gather(*(used(auth, seen[-1]) for _ in range(50))))
+            assert list(answers.values()) == [50], answers
+            seen.extend(answers)
+            await auth.let_grace_end(tokens.session)
+        assert len(set(seen)) == 101
+
+
+async def test_fifty_at_once_over_http_and_two_replicas(database_url: str, keyring_file: Path) -> None:
+    """The same as clients see it, half of them at each of two replicas; a second wave brings the old one too."""
+    async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
+        tokens = (await one.join()).tokens
+        old, session = tokens.refresh, tokens.session
+        for _ in range(3):
+            replies = await asyncio.gather(*(replica.refresh(old) for replica in (one, two) for _ in range(25)))
+            [current] = {tokens_of(reply).refresh for reply in replies}
+            assert current != old
+            await one.keep_grace(session)
+            both = itertools.product((one, two), (old, current))
+            replies = await asyncio.gather(*(replica.refresh(token) for replica, token in both for _ in range(12)))
+            assert {tokens_of(reply).refresh for reply in replies} == {current}
+            await one.let_grace_end(session)
+            old = current
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_a_token_that_was_replaced_ends_the_session(auth: Auth, times: int) -> None:
+    """Whoever comes with an old token ends the session at once, for both, however often the other one refreshed."""
+    member = await auth.join()
+    other = await auth.sign_in(member.email)
+    victim, thief = member.tokens, member.tokens
+    for _ in range(times):
+        thief = await auth.renewed(thief.refresh)
+        await auth.let_grace_end(victim.session)
+    reply = await auth.refresh(victim.refresh)
+    assert says(reply) == REUSED
+    assert reply.headers["WWW-Authenticate"] == 'Bearer realm="auth"'
+    for tokens in (victim, thief):
+        assert says(await auth.refresh(tokens.refresh)) == INVALID
+        assert says(await auth.me(tokens.access)) == ENDED
+    assert await auth.sessions_of(member.id) == {other.session}
+    assert (await auth.me(other.access)).status == 200
+    [event] = [event for event in await auth.events_of(member.id) if event["event"] == "refresh_token_reused"]
+    assert event["session_id"] == victim.session
+
+
+async def test_the_thief_with_the_old_token_ends_it_too(auth: Auth) -> None:
+    """A stolen token that its owner has used since ends the session as soon as it is shown."""
+    stolen = (await auth.join()).tokens
+    owner = await auth.renewed((await auth.renewed(stolen.refresh)).refresh)
+    await auth.let_grace_end(stolen.session)
+    owner = await auth.renewed(owner.refresh)
+    assert says(await auth.refresh(stolen.refresh)) == REUSED
+    assert says(await auth.refresh(owner.refresh)) == INVALID
+    assert says(await auth.me(owner.access)) == ENDED
+
+
+async def test_within_the_grace_only_the_last_two_count(auth: Auth) -> None:
+    """A rotation leaves nothing to the token before the predecessor: it is reused also while there is a grace."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    await auth.let_grace_end(first.session)
+    third = await auth.renewed(second.refresh)
+    await auth.keep_grace(first.session)
+    assert (await auth.renewed(second.refresh)).refresh == third.refresh
+    assert says(await auth.refresh(first.refresh)) == REUSED
+    assert says(await auth.refresh(third.refresh)) == INVALID
+
+
+async def test_a_secret_made_up_for_a_known_family_counts_as_reuse(auth: Auth) -> None:
+    """A token of a session's family with another secret is never good, and ends the session."""
+    tokens = (await auth.join()).tokens
+    family = decode(tokens.refresh)[:FAMILY_BYTES]
+    forged = str(RefreshToken(family, RefreshToken.new().secret))
+    assert says(await auth.refresh(forged)) == REUSED
+    assert says(await auth.refresh(tokens.refresh)) == INVALID
+
+
+async def test_thief_and_owner_at_once(database_url: str, keyring_file: Path) -> None:
+    """Old and current token in one rush: one answer says reused, and afterwards no token is good."""
+    async with alone(database_url, keyring_file, database_connections=20) as auth:
+        member = await auth.join()
+        for _ in range(10):
+            first = await auth.sign_in(member.email)
+            second = await auth.renewed(first.refresh)
+            await auth.let_grace_end(first.session)
+            answers = await asyncio.gather(
+                *(used(auth, token) for _ in range(10) for token in (first.refresh, second.refresh))
+            )
+            codes = Counter(answer for answer in answers if "_" in answer and len(answer) < 64)
+            successors = set(answers) - set(codes)
+            assert codes["refresh_token_reused"] == 1, codes
+            assert set(codes) <= {"refresh_token_reused", "refresh_token_invalid"}
+            assert len(successors) <= 1
+            for token in (first.refresh, second.refresh, *successors):
+                assert await used(auth, token) == "refresh_token_invalid"
+
+
+async def test_what_is_no_token_is_told_apart_by_nothing(auth: Auth) -> None:
+    """Unknown, garbled, shortened, lengthened, padded: one answer for all, and no session ends of it."""
+    tokens = (await auth.join()).tokens
+    good = tokens.refresh
+    assert len(good) == 64
+    first_bit = bytes([decode(good)[0] ^ 1])
+    wrong = {
+        "unknown": str(RefreshToken.new()),
+        "one bit of the family": base64.urlsafe_b64encode(first_bit + decode(good)[1:]).decode(),
+        "one byte less": base64.urlsafe_b64encode(decode(good)[:-1]).decode().rstrip("="),
+        "one byte more": base64.urlsafe_b64encode(decode(good) + b"x").decode().rstrip("="),
+        "one character less": good[:-1],
+        "one character more": good + "A",
+        "padded": good + "====",
+        "blank in front": " " + good,
+        "line break behind": good + "\n",
+        "the other alphabet": base64.b64encode(b"\xff" * (FAMILY_BYTES + SECRET_BYTES)).decode(),
+        "hexadecimal": decode(good).hex(),
+        "one character": "A",
+        "255 characters": "A" * 255,
+        "not ASCII": "ä" * 64,
+        "NUL": "\0" * 64,
+        "a session's id": str(tokens.session),
+    }
+    answers = {name: await auth.refresh(token) for name, token in wrong.items()}
+    assert {name: says(reply) for name, reply in answers.items()} == dict.fromkeys(wrong, INVALID)
+    bodies = {name: without_id(reply) for name, reply in answers.items()}
+    assert all(body == bodies["unknown"] for body in bodies.values())
+    assert {reply.headers["WWW-Authenticate"] for reply in answers.values()} == {'Bearer realm="auth"'}
+    assert tokens_of(await auth.refresh(good)).session == tokens.session
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({}, "/refresh_token", "field_missing"),
+        ({"refresh_token": 7}, "/refresh_token", "type_wrong"),
+        ({"refresh_token": ""}, "/refresh_token", "too_short"),
+        ({"refresh_token": "A" * 256}, "/refresh_token", "too_long"),
+        ({"refresh_token": "\ud800"}, "/refresh_token", "text_refused"),
+        ({"refresh_token": "A" * 64, "access_token": ""}, "/access_token", "field_unknown"),
+    ],
+)
+async def test_a_wrong_body_is_named(auth: Auth, body: object, pointer: str, code: str) -> None:
+    """A body that can't be a refresh gets 422 with the field."""
+    reply = await auth.ask("POST", "/refresh", body)
+    assert says(reply) == (422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
+
+
+async def test_a_session_is_over_after_14_days_without_use_and_90_days_at_most(auth: Auth) -> None:
+    """A log-in gives 14 days, each use 14 days from then, and none more than 90 days from the log-in."""
+    first = (await auth.join()).tokens
+    row = await row_of(auth, first.session)
+    assert row["expires_at"] - row["created_at"] == timedelta(days=14)
+    token = RefreshToken.parse(first.refresh)
+    assert token is not None
+    for age, left in ((0, 14), (13, 14), (76, 14), (77, 13), (89, 1)):
+        async with frozen(auth.database) as database:
+            await auth.database.execute(
+                "UPDATE sessions SET created_at = now() - $2 * interval '1 day', expires_at = now() + interval '1 s'"
+                " WHERE id = $1",
+                first.session,
+                age,
+            )
+            assert await store(database).refresh(token, bytes(SECRET_BYTES), CLIENT) is not None
+            expires = await auth.database.fetchval(
+                "SELECT expires_at - now() FROM sessions WHERE id = $1", first.session
+            )
+            assert expires == timedelta(days=left), age
+
+
+async def test_the_days_are_settings(database_url: str, keyring_file: Path) -> None:
+    """SESSION_IDLE_SECONDS and SESSION_ABSOLUTE_SECONDS set them; the shorter one decides."""
+    for idle, absolute, wanted in ((3600, 7200, 3600), (7200, 3600, 3600)):
+        settings = {"session_idle_seconds": idle, "session_absolute_seconds": absolute}
+        async with alone(database_url, keyring_file, **settings) as auth:
+            row = await row_of(auth, (await auth.join()).tokens.session)
+            assert row["expires_at"] - row["created_at"] == timedelta(seconds=wanted)
+
+
+async def test_a_session_that_is_over_gives_nothing(auth: Auth) -> None:
+    """After its expiry neither of its tokens counts at auth, whether they were good or old."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    await auth.keep_grace(first.session)
+    await auth.expire(first.session)
+    for tokens in (first, second):
+        assert says(await auth.refresh(tokens.refresh)) == INVALID
+        assert says(await auth.me(tokens.access)) == ENDED
+
+
+@pytest.mark.parametrize("grace", [True, False])
+async def test_the_row_holds_no_token(auth: Auth, grace: bool) -> None:
+    """No column has a token's family or secret, in whatever form, at log-in, in the grace and after it."""
+    tokens = (await auth.join()).tokens
+    used_tokens = [tokens.refresh]
+    for _ in range(2):
+        await _assert_unreadable(auth, tokens.session, used_tokens)
+        used_tokens.append((await auth.renewed(used_tokens[-1])).refresh)
+        await _assert_unreadable(auth, tokens.session, used_tokens)
+        if not grace:
+            await auth.let_grace_end(tokens.session)
+
+
+async def _assert_unreadable(auth: Auth, session: UUID, tokens: list[str]) -> None:
+    """The row, as values and as text, has no part of these tokens."""
+    row = await row_of(auth, session)
+    values = [value for value in row.values() if isinstance(value, bytes)]
+    text = str(await auth.database.fetchval("SELECT sessions::text FROM sessions WHERE id = $1", session))
+    assert values
+    assert all(value.hex() in text for value in values), "the text has the columns in hexadecimal"
+    for token in tokens:
+        data = decode(token)
+        for part in (data, data[:FAMILY_BYTES], data[FAMILY_BYTES:]):
+            assert all(part not in value and value not in part for value in values)
+            for written in (part.hex(), base64.b64encode(part).decode(), base64.urlsafe_b64encode(part).decode()):
+                assert written.rstrip("=").lower() not in text.lower()
+
+
+async def test_a_dump_and_the_shared_secret_make_no_token(auth: Auth, keyring_file: Path) -> None:
+    """Nothing that is put together from the row, in the grace too, and from the signing key is a refresh token."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    await auth.keep_grace(first.session)
+    row = await row_of(auth, first.session)
+    assert row["nonce"] is not None
+    assert row["previous_hash"] is not None
+    [key] = (decode(entry["k"]) for entry in json.loads(keyring_file.read_text())["keys"])
+    columns = [value for value in row.values() if isinstance(value, bytes)]
+    columns += [row["id"].bytes, row["user_id"].bytes, key]
+    made = {hmac.digest(one, other, hashlib.sha256) for one, other in itertools.product(columns, columns)}
+    made |= {hashlib.sha256(label + value).digest() for label in (b"", b"family", b"secret") for value in columns}
+    families = {value[at : at + FAMILY_BYTES] for value in columns for at in (0, FAMILY_BYTES)} - {b""}
+    secrets = made | {value for value in columns if len(value) == SECRET_BYTES}
+    forged = [RefreshToken(family, secret) for family in families for secret in secrets]
+    assert len(forged) > 500
+    assert {await used(auth, str(token)) for token in forged} == {"refresh_token_invalid"}
+    assert (await auth.renewed(second.refresh)).refresh == second.refresh
+    # and if the family is known, from an old token, the secrets still are not among what was made
+    assert secrets.isdisjoint(decode(tokens.refresh)[FAMILY_BYTES:] for tokens in (first, second))
+
+
+async def test_the_nonce_alone_makes_no_successor(auth: Auth) -> None:
+    """The successor needs the predecessor's secret and the nonce of the row: two who have one each have nothing."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    nonce = (await row_of(auth, first.session))["nonce"]
+    token = RefreshToken.parse(first.refresh)
+    assert token is not None
+    assert str(token.successor(nonce)) == second.refresh
+    assert str(token.successor(bytes(SECRET_BYTES))) != second.refresh
+    assert str(RefreshToken(token.family, bytes(SECRET_BYTES)).successor(nonce)) != second.refresh
+
+
+async def test_a_refresh_gives_name_and_role_as_they_are_now(auth: Auth) -> None:
+    """The new access token has the name and the scope of the row, whatever the last one had."""
+    member = await auth.join("Ada")
+    token = member.tokens.refresh
+    assert member.tokens.claims["scope"] == "posts:read posts:write"
+    for name, role, more in (
+        ("Grace", "moderator", " posts:moderate"),
+        ("Edsger", "admin", " posts:moderate users:admin"),
+        ("Barbara", "user", ""),
+    ):
+        await auth.database.execute("UPDATE users SET name = $2, role = $3 WHERE id = $1", member.id, name, role)
+        reply = await auth.refresh(token)
+        assert reply.body["scope"] == "posts:read posts:write" + more
+        tokens = tokens_of(reply)
+        assert (tokens.claims["name"], tokens.claims["scope"]) == (name, reply.body["scope"])
+        token = tokens.refresh
+
+
+async def test_a_disabled_user_can_not_refresh(auth: Auth) -> None:
+    """Whoever is disabled gets no token, even if a session were left."""
+    member = await auth.join()
+    await auth.database.execute("UPDATE users SET disabled_at = now() WHERE id = $1", member.id)
+    assert await auth.sessions_of(member.id) == {member.tokens.session}
+    assert says(await auth.refresh(member.tokens.refresh)) == INVALID
+
+
+async def test_a_refresh_is_seen_in_the_list_of_sessions(auth: Auth) -> None:
+    """When and from where a session was used last is that of the refresh; one that is refused leaves no trace."""
+    member = await auth.join()
+    tokens = await auth.sign_in(member.email, **{"X-Forwarded-For": "192.0.2.1"})
+    opened = await row_of(auth, tokens.session)
+    assert str(opened["address"]) == "192.0.2.1"
+    assert opened["last_used_at"] == opened["created_at"]
+    renewed = await auth.renewed(tokens.refresh, **{"X-Forwarded-For": "2001:db8::1"})
+    after = await row_of(auth, tokens.session)
+    assert str(after["address"]) == "2001:db8::1"
+    assert after["last_used_at"] > opened["last_used_at"]
+    assert (after["created_at"], after["device"]) == (opened["created_at"], opened["device"])
+    listed = await auth.ask("GET", "/sessions", token=renewed.access)
+    [shown] = [each for each in listed.body["items"] if each["id"] == str(tokens.session)]
+    assert shown["address"] == "2001:db8::1"
+    assert says(await auth.refresh(renewed.refresh[:-1], **{"X-Forwarded-For": "192.0.2.9"})) == INVALID
+    assert await row_of(auth, tokens.session) == after

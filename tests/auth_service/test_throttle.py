@@ -1,0 +1,543 @@
+"""Guessing: who may try a password again, and when.
+
+The time of the database is moved by updating its rows, so nothing here depends on how fast the machine is.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from math import ceil
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+from aiohttp import ClientSession, TCPConnector
+
+from auth_service.handlers import ACCOUNTS
+from auth_service.store.sweep import BATCH, SweepStore
+from auth_service.throttle import _key
+from shared.database import Database
+from tests.auth_service.alone import Auth, alone, says
+from tests.pair import PASSWORD, Pair, Reply, new_address, new_email
+
+T = TypeVar("T")
+
+WRONG = "a wrong passphrase"
+WINDOW = 15 * 60
+WAITS = (1, 2, 4, 8, 16, 32, 60, 60)
+"""Seconds after the fifth failure, the sixth, …"""
+
+# replaces what the service writes: what a slow machine takes does not count against a wait, or no wait is set at all
+LONG_WAITS = "NEW.allowed_at > now() THEN NEW.allowed_at := NEW.allowed_at + interval '1 hour'"
+NO_WAITS = "true THEN NEW.allowed_at := '-infinity'"
+
+
+async def guess(auth: Pair, email: str, network: str, password: str = WRONG) -> Reply:
+    """POST /login from a network."""
+    body = {"email": email, "password": password}
+    return await auth.call("POST", f"{auth.auth}/login", body, headers={"X-Forwarded-For": network})
+
+
+async def fail(auth: Pair, email: str, network: str, times: int = 1) -> None:
+    """Guess wrong, and be allowed to."""
+    for _ in range(times):
+        assert says(await guess(auth, email, network)) == (401, "credentials_invalid")
+
+
+def wait_of(reply: Reply) -> int:
+    """The seconds in an answer that says to wait."""
+    assert says(reply) == (429, "too_many_attempts")
+    return int(reply.headers["Retry-After"])
+
+
+async def elapse(auth: Auth, seconds: float) -> None:
+    """Let that much time pass for what was counted."""
+    await auth.database.execute(
+        "UPDATE attempts SET allowed_at = allowed_at - $1 * interval '1 s',"
+        " window_ends = window_ends - $1 * interval '1 s'",
+        float(seconds),
+    )
+
+
+async def clock(auth: Auth) -> datetime:
+    """The database's time."""
+    time: datetime = await auth.database.fetchval("SELECT clock_timestamp()")
+    return time
+
+
+async def row_of(auth: Auth, *parts: str) -> Any:
+    """The row that counts this."""
+    return await auth.database.fetchrow("SELECT * FROM attempts WHERE key = $1", _key(*parts))
+
+
+async def rows(auth: Auth) -> list[asyncpg.Record]:
+    """All that was counted."""
+    found: list[asyncpg.Record] = await auth.database.fetch("SELECT * FROM attempts ORDER BY key")
+    return found
+
+
+async def assert_wait(auth: Auth, seconds: int, failing: Awaitable[None], *parts: str) -> None:
+    """A wait of exactly that long begins with this failure."""
+    before = await clock(auth)
+    await failing
+    allowed = (await row_of(auth, *parts))["allowed_at"]
+    assert before <= allowed - timedelta(seconds=seconds) <= await clock(auth)
+
+
+async def overrule(auth: Auth, waits: str) -> None:
+    """Change the waits that are written."""
+    await auth.database.execute(
+        "CREATE FUNCTION overrule() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF {waits}; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER overrule BEFORE INSERT OR UPDATE ON attempts FOR EACH ROW EXECUTE FUNCTION overrule()"
+    )
+
+
+async def side_by_side(count: int, tasks: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Do all, so many at a time."""
+    turns = asyncio.Semaphore(count)
+
+    async def in_turn(task: Callable[[], Awaitable[T]]) -> T:
+        async with turns:
+            return await task()
+
+    return await asyncio.gather(*(in_turn(task) for task in tasks))
+
+
+@pytest.fixture
+def hashed(own_auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every password that a hash is computed of, in the thread that computes it."""
+    return count_hashes(own_auth, monkeypatch)
+
+
+def count_hashes(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note every hash that is computed from now on."""
+    hasher, hashed = auth.app[ACCOUNTS]._hasher, list[str]()
+    verify, hash_ = hasher._verify, hasher._hash
+
+    def note_verify(password: str, password_hash: str) -> tuple[bool, bool]:
+        hashed.append(password)
+        return verify(password, password_hash)
+
+    def note_hash(password: str) -> str:
+        hashed.append(password)
+        return hash_(password)
+
+    monkeypatch.setattr(hasher, "_verify", note_verify)
+    monkeypatch.setattr(hasher, "_hash", note_hash)
+    return hashed
+
+
+async def test_five_failures_then_a_wait_that_doubles(own_auth: Auth) -> None:
+    """From one network at one account four failures cost nothing, the fifth 1 s, the next 2 s, and so on up to 60 s."""
+    email, network = new_email(), new_address()
+    await fail(own_auth, email, network, 4)
+    for seconds in WAITS:
+        await assert_wait(own_auth, seconds, fail(own_auth, email, network), "pair", email, network)
+        await elapse(own_auth, seconds)
+
+
+async def test_retry_after_is_true(own_auth: Auth) -> None:
+    """After the seconds of Retry-After the next try is allowed; a second earlier it is not."""
+    email, network = new_email(), new_address()
+    await fail(own_auth, email, network, 5)
+    for _ in range(10):
+        await own_auth.database.execute(
+            "UPDATE attempts SET allowed_at = clock_timestamp() + interval '30.9 s' WHERE kind = 'pair'"
+        )
+        seconds = wait_of(await guess(own_auth, email, network))
+        await elapse(own_auth, seconds - 1)
+        allowed_at = (await row_of(own_auth, "pair", email, network))["allowed_at"]
+        early = await guess(own_auth, email, network)
+        if await clock(own_auth) < allowed_at:  # else the machine stood still, and the wait was over
+            break
+    assert wait_of(early) == 1
+    await elapse(own_auth, 1)
+    await fail(own_auth, email, network)
+
+
+async def test_retry_after_counts_what_is_left(own_auth: Auth) -> None:
+    """Retry-After is the rest of the longest wait, rounded up to whole seconds."""
+    email, network = new_email(), new_address()
+    await fail(own_auth, email, network, 5)
+    for kind, seconds in (("pair", 20.5), ("account", 40.0), ("network", 600.0)):
+        await own_auth.database.execute(
+            "UPDATE attempts SET allowed_at = clock_timestamp() + $2 * interval '1 s' WHERE kind = $1", kind, seconds
+        )
+        until = await own_auth.database.fetchval("SELECT allowed_at FROM attempts WHERE kind = $1", kind)
+        before = await clock(own_auth)
+        told = wait_of(await guess(own_auth, email, network))
+        after = await clock(own_auth)
+        assert ceil((until - after).total_seconds()) <= told <= ceil((until - before).total_seconds())
+
+
+async def test_who_must_wait_is_not_hashed_for_and_asking_changes_nothing(own_auth: Auth, hashed: list[str]) -> None:
+    """During the wait no hash is computed, not for the right password either, and nothing is counted."""
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    await overrule(own_auth, LONG_WAITS)
+    await fail(own_auth, email, network, 5)
+    before = await rows(own_auth)
+    hashed.clear()
+    for password in (WRONG, PASSWORD) * 5:
+        assert wait_of(await guess(own_auth, email, network, password))
+    assert hashed == []
+    assert await rows(own_auth) == before
+
+
+async def test_a_right_password_takes_the_failures_back(own_auth: Auth) -> None:
+    """A log-in clears what was counted from its network at its account, and its own try everywhere."""
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    await own_auth.database.execute("DELETE FROM attempts")
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    assert {row["kind"]: row["failures"] for row in await rows(own_auth)} == {"pair": 0, "account": 0, "network": 0}
+    for _ in range(3):
+        await fail(own_auth, email, network, 4)
+        assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    assert {row["kind"]: row["failures"] for row in await rows(own_auth)} == {"pair": 0, "account": 0, "network": 12}
+
+
+async def test_the_window_ends(own_auth: Auth) -> None:
+    """15 minutes after the first of them the failures are forgotten, and not before."""
+    email, network = new_email(), new_address()
+    await overrule(own_auth, NO_WAITS)
+    await fail(own_auth, email, network, 30)
+    await own_auth.database.execute("DROP TRIGGER overrule ON attempts")
+    await elapse(own_auth, WINDOW)
+    await fail(own_auth, email, network, 4)
+    await elapse(own_auth, WINDOW - 60)
+    await assert_wait(own_auth, 1, fail(own_auth, email, network), "pair", email, network)
+
+
+async def test_a_wait_outlives_its_window(own_auth: Auth) -> None:
+    """A wait that began before the window ended is not cut short by its end."""
+    email, network = new_email(), new_address()
+    await fail(own_auth, email, network, 5)
+    await own_auth.database.execute("UPDATE attempts SET window_ends = now(), allowed_at = now() + interval '1 minute'")
+    assert 1 <= wait_of(await guess(own_auth, email, network)) <= 60
+    await elapse(own_auth, 60)
+    await fail(own_auth, email, network, 4)
+
+
+async def test_networks_wait_for_themselves(own_auth: Auth) -> None:
+    """Who guessed too often from one network, or at one account, can go on from another, or at another."""
+    email, network = new_email(), new_address()
+    await overrule(own_auth, LONG_WAITS)
+    await fail(own_auth, email, network, 5)
+    assert wait_of(await guess(own_auth, email, network))
+    await fail(own_auth, email, new_address())
+    await fail(own_auth, new_email(), network)
+
+
+async def test_an_account_has_a_slower_cap_over_all_networks(own_auth: Auth) -> None:
+    """20 failures at one account from anywhere, then a wait for every network that was never signed in from."""
+    email = new_email()
+    for _ in range(19):
+        await fail(own_auth, email, new_address())
+    for seconds in WAITS:
+        await assert_wait(own_auth, seconds, fail(own_auth, email, new_address()), "account", email)
+        await elapse(own_auth, seconds)
+    await overrule(own_auth, LONG_WAITS)
+    await fail(own_auth, email, new_address())
+    assert wait_of(await guess(own_auth, email, new_address()))
+
+
+async def test_nobody_is_locked_out_by_hundreds_of_networks(own_auth: Auth) -> None:
+    """While hundreds of networks guess at an account, its owner signs in each time from a network known there."""
+    email, home = new_email(), new_address()
+    await own_auth.register(email)
+    assert (await guess(own_auth, email, home, PASSWORD)).status == 200
+    await overrule(own_auth, LONG_WAITS)
+
+    async def attack() -> int:
+        return (await guess(own_auth, email, new_address())).status
+
+    async def sign_in() -> int:
+        return (await guess(own_auth, email, home, PASSWORD)).status
+
+    signed_in, attacked = await asyncio.gather(side_by_side(1, [sign_in] * 30), side_by_side(15, [attack] * 300))
+    assert signed_in == [200] * 30
+    assert sorted(attacked) == [401] * 20 + [429] * 280
+    # and what the owner does neither counts against the account nor gives the attackers another try
+    await fail(own_auth, email, home)
+    assert (await row_of(own_auth, "account", email))["failures"] == 20
+    assert wait_of(await guess(own_auth, email, new_address()))
+
+
+async def test_every_account_has_known_networks_of_its_own(own_auth: Auth) -> None:
+    """A network that is known at one account is a stranger at any other."""
+    email, other, network = new_email(), new_email(), new_address()
+    for address in (email, other):
+        await own_auth.register(address)
+    assert (await guess(own_auth, other, network, PASSWORD)).status == 200
+    await overrule(own_auth, LONG_WAITS)
+    for _ in range(20):
+        await fail(own_auth, email, new_address())
+    assert wait_of(await guess(own_auth, email, network, PASSWORD))
+
+
+async def test_a_network_is_known_for_ninety_days(own_auth: Auth) -> None:
+    """A network without a log-in at the account for 90 days is a stranger again, swept or not."""
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    await overrule(own_auth, LONG_WAITS)
+    for _ in range(20):
+        await fail(own_auth, email, new_address())
+    await own_auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '89 days'")
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    assert await own_auth.database.fetchval("SELECT now() - last_used_at < interval '1 hour' FROM known_networks")
+    await own_auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '90 days'")
+    assert wait_of(await guess(own_auth, email, network, PASSWORD))
+
+
+async def test_a_network_has_fifty_failures(own_auth: Auth) -> None:
+    """50 failures from a network, at whatever accounts, and it waits for the rest of the 15 minutes; others do not.
+
+    A log-in at an own account in between does not clear it, and is not counted either.
+    """
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    for number in range(49):
+        await fail(own_auth, new_email(), network)
+        if number % 12 == 0:
+            assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    assert (await row_of(own_auth, "network", network))["failures"] == 49
+    await fail(own_auth, new_email(), network)
+    row = await row_of(own_auth, "network", network)
+    assert row["allowed_at"] == row["window_ends"]
+    before = await clock(own_auth)
+    for address, password in ((new_email(), WRONG), (email, PASSWORD)):
+        seconds = wait_of(await guess(own_auth, address, network, password))
+        assert seconds <= ceil((row["window_ends"] - before).total_seconds()) <= WINDOW
+    assert (await guess(own_auth, email, new_address(), PASSWORD)).status == 200
+    await elapse(own_auth, seconds)
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+
+
+async def test_a_network_has_fifty_registrations(own_auth: Auth, hashed: list[str]) -> None:
+    """50 registrations from a network in 15 minutes, an address that was taken included; what is refused is not."""
+    network = new_address()
+
+    async def register(email: str, password: str = PASSWORD) -> Reply:
+        body = {"email": email, "password": password, "name": "Ada"}
+        return await own_auth.ask("POST", "/register", body, headers={"X-Forwarded-For": network})
+
+    emails = [new_email() for _ in range(49)]
+    assert [(await register(email)).status for email in emails] == [201] * 49
+    assert (await register(new_email(), "short")).status == 422
+    assert (await register(emails[0])).status == 409
+    hashed.clear()
+    assert 1 <= wait_of(await register(new_email())) <= WINDOW
+    assert hashed == []
+    assert (await own_auth.register(new_email())).status == 201, "from another network"
+    assert (await guess(own_auth, emails[0], network, PASSWORD)).status == 200, "signing in is another matter"
+    await elapse(own_auth, WINDOW)
+    assert (await register(new_email())).status == 201
+
+
+@pytest.mark.parametrize(
+    ("registered", "variants"),
+    [
+        ("ada{}@example.com", ["Ada{}@EXAMPLE.com", "ADA{}@Example.Com"]),
+        ("ada{}@bücher.example.com", ["ada{}@xn--bcher-kva.example.com", "ADA{}@BÜCHER.example.com"]),
+        ("zoe\u0308{}@example.com", ["zo\u00eb{}@example.com", "ZO\u00cb{}@example.com"]),
+    ],
+)
+@pytest.mark.parametrize("exists", [True, False])
+async def test_spellings_of_an_address_count_together(
+    own_auth: Auth, registered: str, variants: list[str], *, exists: bool
+) -> None:
+    """However an address is spelt it is one account to guess at, and waiting does not tell whether it exists."""
+    number, network = new_email().partition("@")[0], new_address()
+    spellings = [text.format(number) for text in (registered, *variants)]
+    if exists:
+        assert (await own_auth.register(spellings[0])).status == 201
+    await overrule(own_auth, LONG_WAITS)
+    answers = [(await guess(own_auth, spellings[turn % 3], network)).status for turn in range(8)]
+    assert answers == [401] * 5 + [429] * 3
+
+
+async def test_no_address_can_be_read_in_the_table(own_auth: Auth) -> None:
+    """What is counted shows neither the address nor the network, only their hashes."""
+    email, network = "some-name@some-domain.example.com", "203.0.113.77"
+    await own_auth.register(email)
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    tables = [
+        *await rows(own_auth),
+        *await own_auth.database.fetch("SELECT * FROM known_networks"),
+    ]
+    for row in tables:
+        assert len(row["key"]) == 32
+        shown = b" ".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
+        assert not any(part in shown.lower() for part in (b"some-", b"203.0", b"example"))
+    assert len(tables) == 5
+
+
+async def test_every_place_that_asks_for_a_password_counts(own_auth: Auth, hashed: list[str]) -> None:
+    """Wrong passwords at /login, /me/password and DELETE /me are counted together, and all three wait."""
+    network, member = new_address(), await own_auth.join()
+    headers = {"X-Forwarded-For": network}
+
+    async def log_in(password: str) -> Reply:
+        return await guess(own_auth, member.email, network, password)
+
+    async def change(password: str) -> Reply:
+        body = {"current_password": password, "new_password": "another long passphrase"}
+        return await own_auth.ask("POST", "/me/password", body, member.tokens.access, headers=headers)
+
+    async def delete(password: str) -> Reply:
+        return await own_auth.ask("DELETE", "/me", {"password": password}, member.tokens.access, headers=headers)
+
+    await overrule(own_auth, LONG_WAITS)
+    answers = [says(await ask(WRONG)) for ask in (log_in, change, delete, change, delete)]
+    assert answers == [(401, "credentials_invalid"), *[(403, "password_wrong")] * 4]
+    hashed.clear()
+    for ask in (log_in, change, delete):
+        assert wait_of(await ask(PASSWORD))
+    assert hashed == []
+    await elapse(own_auth, 2 * 3600)
+    assert (await change(PASSWORD)).status == 204
+    # a right password there clears as much as a log-in does, and makes the network a known one
+    assert (await row_of(own_auth, "pair", member.email, network))["failures"] == 0
+    assert await own_auth.database.fetchval(
+        "SELECT count(*) FROM known_networks WHERE key = $1", _key("known", member.email, network)
+    )
+
+
+async def test_of_a_thousand_parallel_tries_five_are_hashed(
+    own_auth: Auth, database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand tries at once from one network at one account, at two replicas: five hashes are computed in all."""
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    await overrule(own_auth, LONG_WAITS)
+    async with alone(database_url, keyring_file) as other, ClientSession(connector=TCPConnector(limit=250)) as http:
+        hashed = count_hashes(own_auth, monkeypatch), count_hashes(other, monkeypatch)
+        replicas = Pair(own_auth.auth, "", http), Pair(other.auth, "", http)
+        replies = await asyncio.gather(*(guess(replicas[n % 2], email, network, f"{WRONG} {n}") for n in range(1000)))
+    answers = [reply.status for reply in replies]
+    assert answers.count(401) == len(hashed[0]) + len(hashed[1]) == 5
+    # the others were told to wait, by either replica, or that the queue was full
+    assert set(answers) <= {401, 429, 503}
+    assert answers[0::2].count(429) > 20 < answers[1::2].count(429)
+
+
+async def test_parallel_tries_wait_for_no_failure_that_was_none(own_auth: Auth) -> None:
+    """Four tries at the same time are four failures, none of which makes another wait."""
+    for _ in range(20):
+        email, network = new_email(), new_address()
+        answers = await asyncio.gather(*(guess(own_auth, email, network) for _ in range(4)))
+        assert [reply.status for reply in answers] == [401] * 4
+
+
+async def test_a_burst_of_right_passwords_is_not_refused(own_auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a turn is not counted yet: many can sign in from one network, or at one account, all at once."""
+    monkeypatch.setattr(own_auth.app[ACCOUNTS]._hasher, "_turns", asyncio.Semaphore(3))  # as on a machine of two cores
+    emails, network = [new_email(), new_email()], new_address()
+    for email in emails:
+        await own_auth.register(email)
+    answers = await asyncio.gather(*(guess(own_auth, emails[n % 2], network, PASSWORD) for n in range(30)))
+    assert [reply.status for reply in answers] == [200] * 30
+
+
+async def test_parallel_tries_do_not_deadlock(own_auth: Auth) -> None:
+    """Right and wrong passwords, at few accounts from few networks, all at once: each gets its own answer."""
+    choose = random.Random(4)  # noqa: S311  not for secrets
+    emails, networks = [new_email() for _ in range(3)], [new_address() for _ in range(3)]
+    for email in emails:
+        await own_auth.register(email)
+    await overrule(own_auth, NO_WAITS)
+
+    def task() -> Callable[[], Awaitable[tuple[str, int]]]:
+        email, network, password = choose.choice(emails), choose.choice(networks), choose.choice((PASSWORD, WRONG))
+
+        async def log_in() -> tuple[str, int]:
+            return password, (await guess(own_auth, email, network, password)).status
+
+        return log_in
+
+    answers = await side_by_side(30, [task() for _ in range(500)])
+    assert set(answers) == {(PASSWORD, 200), (WRONG, 401)}
+
+
+async def test_a_restart_forgets_nothing(database_url: str, keyring_file: Path) -> None:
+    """What was counted, and which networks are known, stands in the database."""
+    email, network, home = new_email(), new_address(), new_address()
+    async with alone(database_url, keyring_file) as auth:
+        await auth.register(email)
+        assert (await guess(auth, email, home, PASSWORD)).status == 200
+        await overrule(auth, LONG_WAITS)
+        await fail(auth, email, network, 5)
+        for _ in range(15):
+            await fail(auth, email, new_address())
+    async with alone(database_url, keyring_file) as auth:
+        for stranger in (network, new_address()):
+            assert wait_of(await guess(auth, email, stranger, PASSWORD))
+        assert (await guess(auth, email, home, PASSWORD)).status == 200
+
+
+async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
+    """Rows whose window and wait are over go, and networks not used for 90 days; all others stay. In small batches."""
+    email, network = new_email(), new_address()
+    await own_auth.register(email)
+    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    await own_auth.database.execute("DELETE FROM attempts")
+    await fail(own_auth, email, network)
+    await own_auth.database.execute(
+        "INSERT INTO attempts SELECT sha256(n::text::bytea), 'pair', 7,"
+        "       now() - interval '1 s', now() + CASE WHEN n <= 3 THEN interval '30 s' ELSE interval '-1 s' END"
+        "  FROM generate_series(1, $1::int) AS n",
+        3 + 2 * BATCH + 1,
+    )
+    await own_auth.database.execute(
+        "INSERT INTO known_networks SELECT sha256(n::text::bytea), now() - interval '90 days'"
+        "  FROM generate_series(1, 5) AS n"
+    )
+    database = Database(database_url, connections=2, migrations=[], migrate=False)
+    await database.open()
+    try:
+        store = SweepStore(database)
+        assert [await store.sweep() for _ in range(3)] == [True, True, False]
+    finally:
+        await database.close()
+    kept = await rows(own_auth)
+    assert sorted(row["failures"] for row in kept) == [1, 1, 7, 7, 7]
+    assert await own_auth.database.fetchval("SELECT count(*) FROM known_networks") == 1
+
+
+async def test_a_service_sweeps_by_itself(
+    database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the service runs it sweeps in the background."""
+    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 0.02)
+    async with alone(database_url, keyring_file) as auth:
+        await fail(auth, new_email(), new_address())
+        await elapse(auth, WINDOW)
+        async with asyncio.timeout(30):
+            while await rows(auth):
+                await asyncio.sleep(0.02)
+
+
+async def test_by_default_no_header_says_who_the_client_is(database_url: str, keyring_file: Path) -> None:
+    """Without TRUSTED_PROXIES nobody passes for another by X-Forwarded-For."""
+    email = new_email()
+    async with alone(database_url, keyring_file, trusted_proxies=0) as auth:
+        await overrule(auth, LONG_WAITS)
+        for _ in range(5):
+            await fail(auth, email, new_address())
+        assert wait_of(await guess(auth, email, new_address()))
+        assert await row_of(auth, "pair", email, "127.0.0.1")
+
+
+async def test_an_ipv6_client_is_its_64(own_auth: Auth) -> None:
+    """Addresses of one IPv6 /64 are one network; those of the next are another."""
+    email = new_email()
+    await overrule(own_auth, LONG_WAITS)
+    for host in ("::1", "::2", ":0:0:0:1", ":ffff::", ":ffff:ffff:ffff:ffff"):
+        await fail(own_auth, email, f"2001:db8:1:2{host}")
+    assert wait_of(await guess(own_auth, email, "2001:db8:1:2:abcd::9"))
+    await fail(own_auth, email, "2001:db8:1:3::1")

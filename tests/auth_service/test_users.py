@@ -1,0 +1,434 @@
+"""All accounts, for admins: the list, a role, a disabled account, and the last admin."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from auth_service.handlers import ACCOUNTS, SESSIONS
+from auth_service.model import Client, Event, User
+from shared import cursor
+from shared.errors import Problem
+from tests.auth_service.alone import Auth, Member, says
+from tests.pair import PASSWORD, new_email
+
+CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
+ENDED = (401, "session_ended")
+INVALID = (401, "refresh_token_invalid")
+SCOPE = (403, "scope_missing")
+ADMIN_ONLY = (403, "admin_only")
+FIELDS = {"id", "email", "name", "role", "disabled_at", "created_at", "updated_at"}
+
+
+async def walk(auth: Auth, admin: Member, limit: int, between: Callable[[], Awaitable[Any]] | None = None) -> list[str]:
+    """Ids of every user, page by page; `between` is done after each page."""
+    ids: list[str] = []
+    query = f"?limit={limit}"
+    for _ in range(200):
+        reply = await auth.ask("GET", f"/users{query}", token=admin.tokens.access)
+        assert reply.status == 200, reply
+        assert set(reply.body) == {"items", "next"}
+        ids.extend(item["id"] for item in reply.body["items"])
+        if reply.body["next"] is None:
+            return ids
+        assert len(reply.body["items"]) == limit
+        query = f"?limit={limit}&cursor={reply.body['next']}"
+        if between is not None:
+            await between()
+    raise AssertionError("the list has no end")
+
+
+async def test_the_list_has_everybody_once_the_newest_first(own_auth: Auth) -> None:
+    """In pages of whatever size GET /users gives every user once, in the order of registration, backwards."""
+    admin = await own_auth.join(role="admin")
+    ids = [str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(7)]]
+    for limit in (1, 3, 4, 8, 100):
+        assert await walk(own_auth, admin, limit) == ids[::-1]
+
+
+async def test_users_of_one_moment_are_neither_skipped_nor_repeated(own_auth: Auth) -> None:
+    """Many who registered in the same microsecond still are in a fixed order, across pages."""
+    admin = await own_auth.join(role="admin")
+    ids = {str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(9)]}
+    await own_auth.database.execute("UPDATE users SET created_at = '2026-01-01 00:00:00.123457Z'")
+    for limit in (1, 3, 7):
+        found = await walk(own_auth, admin, limit)
+        assert len(found) == 10
+        assert set(found) == ids
+
+
+async def test_newcomers_do_not_disturb_a_walk(own_auth: Auth) -> None:
+    """While others register, whoever was there at the first page is found once, and nobody twice."""
+    admin = await own_auth.join(role="admin")
+    there = {str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(11)]}
+
+    async def newcomers() -> None:
+        replies = await asyncio.gather(*(own_auth.register(new_email()) for _ in range(3)))
+        assert {reply.status for reply in replies} == {201}
+
+    found = await walk(own_auth, admin, 2, newcomers)
+    assert len(found) == len(set(found))
+    assert set(found) >= there
+    assert await own_auth.database.fetchval("SELECT count(*) FROM users") > len(there) + 10
+
+
+async def test_who_is_deleted_during_a_walk_takes_nobody_along(own_auth: Auth) -> None:
+    """If the last user of a page is gone before the next page is asked for, the walk goes on behind."""
+    admin = await own_auth.join(role="admin")
+    ids = [str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(5)]][::-1]
+    first = await own_auth.ask("GET", "/users?limit=2", token=admin.tokens.access)
+    await own_auth.database.execute("DELETE FROM users WHERE id = ANY($1)", [ids[1], ids[2]])
+    rest = await own_auth.ask("GET", f"/users?cursor={first.body['next']}", token=admin.tokens.access)
+    assert [item["id"] for item in rest.body["items"]] == ids[3:]
+
+
+async def test_a_page_has_twenty_unless_told(own_auth: Auth) -> None:
+    """Without a limit a page has 20 users; 1 to 100 may be asked for."""
+    admin = await own_auth.join(role="admin")
+    await own_auth.database.execute(
+        "INSERT INTO users (id, email, email_key, name, password_hash)"
+        " SELECT gen_random_uuid(), 'u' || n, 'u' || n, 'U', '' FROM generate_series(1, 120) n"
+    )
+    for query, wanted in (("", 20), ("?limit=1", 1), ("?limit=100", 100)):
+        reply = await own_auth.ask("GET", f"/users{query}", token=admin.tokens.access)
+        assert len(reply.body["items"]) == wanted
+        assert set(reply.body["items"][0]) == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "code"),
+    [
+        ("limit=0", "limit", "out_of_range"),
+        ("limit=101", "limit", "out_of_range"),
+        ("limit=-1", "limit", "out_of_range"),
+        ("limit=x", "limit", "type_wrong"),
+        ("limit=", "limit", "type_wrong"),
+        ("limit=1&limit=2", "limit", "parameter_repeated"),
+        ("role=admin", "role", "field_unknown"),
+        ("limit=99999999999999999999999", "limit", "out_of_range"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(auth: Auth, query: str, parameter: str, code: str) -> None:
+    """A parameter that is unknown, repeated or out of range gets 400 with its name."""
+    admin = await auth.join(role="admin")
+    reply = await auth.ask("GET", f"/users?{query}", token=admin.tokens.access)
+    assert says(reply) == (400, "parameter_invalid")
+    assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
+
+
+async def test_a_cursor_of_no_page_is_refused(auth: Auth) -> None:
+    """A cursor that this list did not give gets 400, whatever stands in it."""
+    admin = await auth.join(role="admin")
+    good = cursor.write((1_700_000_000_000_000).to_bytes(8) + admin.id.bytes)
+    assert (await auth.ask("GET", f"/users?cursor={good}", token=admin.tokens.access)).status == 200
+    for wrong in (
+        "",
+        "x",
+        good[:-1],
+        good + "A",
+        good[:-1] + ("A" if good[-1] != "A" else "B"),
+        cursor.write(bytes(8)),
+        cursor.write(bytes(25)),
+        cursor.write(b"\xff" * 24),
+        cursor.write((2**62).to_bytes(8) + bytes(16)),
+        "%00",
+        "%ED%A0%80",
+        "A" * 5000,
+    ):
+        reply = await auth.ask("GET", f"/users?cursor={wrong}", token=admin.tokens.access)
+        assert says(reply) == (400, "cursor_invalid"), wrong
+    for extreme in (0, 253_402_300_799_999_999):
+        there = cursor.write(extreme.to_bytes(8) + bytes(16))
+        assert (await auth.ask("GET", f"/users?cursor={there}", token=admin.tokens.access)).status == 200
+
+
+async def test_an_admin_sees_one_user(auth: Auth) -> None:
+    """GET /users/{id} shows the account as it is, and never its password hash; an unknown id is 404."""
+    admin, member = await auth.join(role="admin"), await auth.join("Grace")
+    reply = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.access)
+    assert reply.status == 200
+    assert set(reply.body) == FIELDS
+    assert (reply.body["id"], reply.body["email"], reply.body["name"]) == (str(member.id), member.email, "Grace")
+    assert (reply.body["role"], reply.body["disabled_at"]) == ("user", None)
+    own = str(member.id)
+    for path in (str(uuid4()), own.upper(), own.replace("-", ""), "x", "%00", "me"):
+        for method, body in (("GET", None), ("PATCH", {"disabled": True})):
+            reply = await auth.ask(method, f"/users/{path}", body, admin.tokens.access)
+            assert says(reply) == (404, "not_found"), path
+    assert (await auth.me(member.tokens.access)).status == 200
+
+
+async def test_no_answer_has_a_password_hash(auth: Auth) -> None:
+    """What is stored of a password stands in no answer of any route that shows an account."""
+    admin = await auth.join(role="admin")
+    email = new_email()
+    registered = await auth.register(email)
+    user_id, token = registered.body["id"], (await auth.sign_in(email)).access
+    answers = [
+        registered,
+        await auth.me(token),
+        await auth.ask("PATCH", "/me", {"name": "Other"}, token),
+        await auth.ask("GET", "/sessions", token=token),
+        await auth.ask("GET", "/users?limit=100", token=admin.tokens.access),
+        await auth.ask("GET", f"/users/{user_id}", token=admin.tokens.access),
+        await auth.ask("PATCH", f"/users/{user_id}", {"role": "moderator"}, admin.tokens.access),
+    ]
+    assert {reply.status for reply in answers} == {200, 201}
+    hashes = [row[0] for row in await auth.database.fetch("SELECT password_hash FROM users WHERE password_hash <> ''")]
+    assert len(hashes) >= 2
+    for reply in answers:
+        text = str(reply.body)
+        assert "hash" not in text
+        assert "bcrypt" not in text
+        assert not any(password_hash in text for password_hash in hashes)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("GET", "/users", None), ("GET", "/users/{0}", None), ("PATCH", "/users/{0}", {"role": "admin"})],
+)
+async def test_it_is_for_admins_alone(auth: Auth, method: str, path: str, body: object) -> None:
+    """Users and moderators get 403, also about themselves and whatever they send; without a token it is 401."""
+    for role in ("user", "moderator"):
+        member = await auth.join()
+        await auth.database.execute("UPDATE users SET role = $2 WHERE id = $1", member.id, role)
+        token = (await auth.sign_in(member.email)).access
+        for at in (member.id, uuid4(), "x"):
+            reply = await auth.ask(method, path.format(at), body, token)
+            assert says(reply) == SCOPE
+            assert 'error="insufficient_scope"' in reply.headers["WWW-Authenticate"]
+        assert says(await auth.ask(method, path.format(member.id), body)) == (401, "token_missing")
+        assert await auth.database.fetchval("SELECT role FROM users WHERE id = $1", member.id) == role
+
+
+async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> None:
+    """An admin who is one no longer gets 403 at once, with a token that still says users:admin."""
+    boss, admin, member = await auth.join(role="admin"), await auth.join(role="admin"), await auth.join()
+    token = admin.tokens.access
+    assert "users:admin" in admin.tokens.claims["scope"]
+    assert (await auth.ask("GET", "/users", token=token)).status == 200
+    reply = await auth.ask("PATCH", f"/users/{admin.id}", {"role": "user"}, boss.tokens.access)
+    assert (reply.status, reply.body["role"]) == (200, "user")
+    for method, path, body in (
+        ("GET", "/users", None),
+        ("GET", "/users?limit=nonsense", None),
+        ("GET", f"/users/{member.id}", None),
+        ("PATCH", f"/users/{member.id}", {"disabled": True}),
+        ("PATCH", f"/users/{admin.id}", {"role": "admin"}),
+        ("PATCH", f"/users/{uuid4()}", {"role": "admin"}),
+    ):
+        reply = await auth.ask(method, path, body, token)
+        assert says(reply) == ADMIN_ONLY, (method, path)
+        assert 'error="insufficient_scope"' in reply.headers["WWW-Authenticate"]
+    assert (await auth.me(token)).body["role"] == "user"
+    assert (await auth.me(member.tokens.access)).status == 200
+    assert "users:admin" not in (await auth.renewed(admin.tokens.refresh)).claims["scope"]
+
+
+async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:
+    """A role that was given counts from the next refresh on."""
+    boss, member = await auth.join(role="admin"), await auth.join()
+    reply = await auth.ask("PATCH", f"/users/{member.id}", {"role": "admin"}, boss.tokens.access)
+    assert reply.status == 200
+    renewed = await auth.renewed(member.tokens.refresh)
+    assert (await auth.ask("GET", f"/users/{boss.id}", token=renewed.access)).status == 200
+
+
+async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
+    """A disabled user's sessions are over, tokens count for nothing at auth, and no log-in succeeds until enabled."""
+    admin, member = await auth.join(role="admin"), await auth.join()
+    opened = [member.tokens, await auth.sign_in(member.email)]
+    before = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.access)
+    disabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access)
+    assert disabled.status == 200
+    assert disabled.body["disabled_at"] is not None
+    changed = {name for name in FIELDS if disabled.body[name] != before.body[name]}
+    assert changed == {"disabled_at", "updated_at"}
+    for tokens in opened:
+        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.refresh(tokens.refresh)) == INVALID
+    assert await auth.sessions_of(member.id) == set()
+    assert says(await auth.login(member.email)) == (401, "credentials_invalid")
+    again = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access)
+    assert again.body["disabled_at"] == disabled.body["disabled_at"]
+    enabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": False}, admin.tokens.access)
+    assert (enabled.status, enabled.body["disabled_at"]) == (200, None)
+    assert (await auth.login(member.email)).status == 200
+    for tokens in opened:
+        assert says(await auth.refresh(tokens.refresh)) == INVALID
+
+
+async def test_log_ins_during_a_disabling_leave_no_session(own_auth: Auth) -> None:
+    """Of log-ins that are under way while a user is disabled none leaves a session."""
+    await own_auth.join(role="admin")
+    accounts, sessions = own_auth.app[ACCOUNTS], own_auth.app[SESSIONS]
+    for _ in range(10):
+        member = await own_auth.join()
+        user, password_hash = await accounts.authenticate(member.email, PASSWORD, CLIENT)
+        await asyncio.gather(
+            *(sessions.open(user, password_hash, CLIENT, 0) for _ in range(4)),
+            accounts.change(member.id, None, None, disabled=True),
+            *(sessions.open(user, password_hash, CLIENT, 0) for _ in range(4)),
+            return_exceptions=True,
+        )
+        assert await own_auth.sessions_of(member.id) == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"role": "root"}, "/role", "value_invalid"),
+        ({"role": None}, "/role", "value_invalid"),
+        ({"role": "Admin"}, "/role", "value_invalid"),
+        ({"disabled": "yes"}, "/disabled", "value_invalid"),
+        ({"disabled": 1}, "/disabled", "value_invalid"),
+        ({"disabled": None}, "/disabled", "value_invalid"),
+        ({"name": "Other"}, "/name", "field_unknown"),
+        ({"password": "a long enough passphrase"}, "/password", "field_unknown"),
+        ({"disabled_at": None}, "/disabled_at", "field_unknown"),
+    ],
+)
+async def test_what_an_admin_can_not_change_is_named(auth: Auth, body: object, pointer: str, code: str) -> None:
+    """Role and disabled are all that an admin sets; anything else, or another type, gets 422 and changes nothing."""
+    admin, member = await auth.join(role="admin"), await auth.join()
+    path = f"/users/{member.id}"
+    before = await auth.ask("GET", path, token=admin.tokens.access)
+    reply = await auth.ask("PATCH", path, body, admin.tokens.access)
+    assert says(reply) == (422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
+    assert (await auth.ask("GET", path, token=admin.tokens.access)).body == before.body
+
+
+async def test_role_and_disabled_are_changed_together(auth: Auth) -> None:
+    """Both in one request are one change; what is not sent stays."""
+    admin, member = await auth.join(role="admin"), await auth.join()
+    path = f"/users/{member.id}"
+    reply = await auth.ask("PATCH", path, {"role": "moderator", "disabled": True}, admin.tokens.access)
+    assert (reply.body["role"], reply.body["disabled_at"] is None) == ("moderator", False)
+    reply = await auth.ask("PATCH", path, {"disabled": False}, admin.tokens.access)
+    assert (reply.body["role"], reply.body["disabled_at"]) == ("moderator", None)
+    reply = await auth.ask("PATCH", path, {"role": "user"}, admin.tokens.access)
+    assert (reply.body["role"], reply.body["disabled_at"]) == ("user", None)
+
+
+async def test_the_last_admin_stays(own_auth: Auth) -> None:
+    """The only enabled admin can't be demoted, disabled or deleted, also by that admin; nothing else of it is done."""
+    boss, disabled = await own_auth.join(role="admin"), await own_auth.join(role="admin")
+    token, path = boss.tokens.access, f"/users/{boss.id}"
+    assert (
+        await own_auth.ask("PATCH", f"/users/{disabled.id}", {"disabled": True}, token)
+    ).status == 200  # an admin who can't sign in does not count
+    for method, where, body in (
+        ("PATCH", path, {"role": "user"}),
+        ("PATCH", path, {"role": "moderator"}),
+        ("PATCH", path, {"disabled": True}),
+        ("PATCH", path, {"role": "admin", "disabled": True}),
+        ("PATCH", path, {"role": "user", "disabled": False}),
+        ("DELETE", "/me", {"password": PASSWORD}),
+    ):
+        assert says(await own_auth.ask(method, where, body, token)) == (409, "last_admin")
+    assert (await own_auth.me(token)).body["role"] == "admin"
+    events = [event["event"] for event in await own_auth.events_of(boss.id)]
+    assert set(events) == {"registered", "logged_in"}
+    for body in ({"role": "admin"}, {"disabled": False}, {}):
+        assert (await own_auth.ask("PATCH", path, body, token)).status == 200
+    # others come and go as they like, and with a second admin the first one may go
+    other = await own_auth.join()
+    assert (await own_auth.ask("PATCH", f"/users/{other.id}", {"disabled": True}, token)).status == 200
+    assert (await own_auth.ask("PATCH", f"/users/{disabled.id}", {"disabled": False}, token)).status == 200
+    assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, token)).status == 204
+
+
+async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth) -> None:
+    """In each of many rounds two removals at once, of each of the last two admins, end with one admin left."""
+    members = [await own_auth.join(role="admin") for _ in range(2)]
+    accounts = own_auth.app[ACCOUNTS]
+
+    async def demote(member: Member, by: User | None) -> bool:
+        return await accounts.change(member.id, by, CLIENT, role="user") is not None
+
+    async def disable(member: Member, by: User | None) -> bool:
+        return await accounts.change(member.id, by, CLIENT, disabled=True) is not None
+
+    async def delete(member: Member, _: User | None) -> bool:
+        # what follows once the password is checked
+        found = await accounts._store.get(member.id)
+        return found is not None and await accounts._store.remove(member.id, found[1], Event("deleted", member.id))
+
+    ways = (demote, disable, delete)
+    rows = await own_auth.database.fetch("SELECT * FROM users")
+    users = [await accounts.get(member.id) for member in members]
+    for actors in ([None, None], users):
+        for one, other in [*itertools.product(ways, ways)] * 4:
+            outcomes = await asyncio.gather(
+                _outcome(one(members[0], actors[1])), _outcome(other(members[1], actors[0]))
+            )
+            assert outcomes.count("") == 1, (one.__name__, other.__name__, outcomes)
+            assert set(outcomes) <= {"", "last_admin", "admin_only"}
+            left = await own_auth.database.fetch("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL")
+            assert len(left) == 1
+            await _restore(own_auth, rows)
+
+
+@pytest.mark.parametrize("body", [{"role": "user"}, {"disabled": True}])
+async def test_admins_who_remove_each_other_at_once(own_auth: Auth, body: object) -> None:
+    """Over HTTP, three admins each of whom removes the next at the same moment: one of them is left."""
+    members = [await own_auth.join(role="admin") for _ in range(3)]
+    replies = await asyncio.gather(
+        *(
+            own_auth.ask("PATCH", f"/users/{members[number - 1].id}", body, member.tokens.access)
+            for number, member in enumerate(members)
+        )
+    )
+    assert {reply.status for reply in replies} <= {200, 401, 403, 409}
+    left = await own_auth.database.fetch("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL")
+    assert len(left) == 3 - sum(reply.status == 200 for reply in replies)
+    assert len(left) >= 1
+
+
+async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth) -> None:
+    """An admin who is removed while a request of that admin's waits for its turn is told so, and nothing is done."""
+    boss, admin, member = [await own_auth.join(role="admin") for _ in range(2)] + [await own_auth.join()]
+    transaction = own_auth.database.transaction()
+    await transaction.start()
+    await own_auth.database.execute("UPDATE users SET role = 'user' WHERE id = $1", admin.id)
+    waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access))
+    await _until_one_waits(own_auth)
+    await transaction.commit()
+    assert says(await waiting) == ADMIN_ONLY
+    assert (await own_auth.me(member.tokens.access)).status == 200
+    assert (await own_auth.me(boss.tokens.access)).body["role"] == "admin"
+
+
+async def _until_one_waits(auth: Auth) -> None:
+    """Return once a statement of the service waits for a lock."""
+    async with asyncio.timeout(30):
+        while not await auth.database.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock')"
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def _outcome(removal: Awaitable[Any]) -> str:
+    """The code of the error, or nothing."""
+    try:
+        await removal
+    except Problem as problem:
+        return problem.code
+    return ""
+
+
+async def _restore(auth: Auth, rows: Sequence[Any]) -> None:
+    """Make the users what they were."""
+    columns = list(rows[0].keys())
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
+    await auth.database.executemany(
+        f"INSERT INTO users ({', '.join(columns)}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET {changed}",
+        [tuple(row.values()) for row in rows],
+    )
+    assert {UUID(str(row["id"])) for row in rows} == {row["id"] for row in await auth.database.fetch("TABLE users")}
