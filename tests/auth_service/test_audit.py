@@ -28,7 +28,7 @@ async def events(auth: Auth, email: str) -> list[dict[str, Any]]:
 
 
 async def test_what_is_done_to_an_account_is_recorded(auth: Auth) -> None:
-    """Registering, log-ins that work and that fail, log-out, reuse and new passwords leave an event with the address."""
+    """Registering, log-ins that work and that fail, log-out, reuse and new passwords leave an event each."""
     email, here = new_email(), {"X-Forwarded-For": "203.0.113.7"}
     body = {"email": email, "password": PASSWORD}
     await auth.ask("POST", "/register", {**body, "name": "Ada"}, headers=here)
