@@ -48,9 +48,11 @@ fuzz: ## a million random and mutated tokens against a running service (FUZZ_TOK
 	@$(ENVIRONMENT) test
 	@FUZZ_TOKENS=$${FUZZ_TOKENS:-1000000} exec $(IN_VENV) pytest -s tests/attacks/test_fuzz.py $(ARGS)
 
-bench: ## what verifying a token costs, against python-jose, and what a million tokens leave in memory
+bench: ## what verifying a token costs, what log-ins cost the others, what the last of a million posts costs
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) benchmarks.verify
+	@$(IN_VENV) benchmarks.verify
+	@$(IN_VENV) benchmarks.logins
+	@$(IN_VENV) benchmarks.paging
 
 rotate-demo: ## replace the shared secret under load, before your eyes
 	@$(ENVIRONMENT) test

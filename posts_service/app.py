@@ -13,6 +13,7 @@ from posts_service.store import PostStore
 from shared import service
 from shared.database import Database, migrations_in
 from shared.service import Clock
+from shared.sweep import Sweeper
 
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of a request body."""
@@ -28,7 +29,9 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     database = create_database(settings)
 
     app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
-    app[POSTS] = Posts(PostStore(database))
+    store = PostStore(database)
+    app[POSTS] = Posts(store)
+    app.cleanup_ctx.append(Sweeper(store.sweep).lifespan)
     return app
 
 

@@ -1,5 +1,6 @@
 """The words that the posts service is written in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +12,7 @@ MODERATE = "posts:moderate"
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who writes, as the token says."""
+    """Who acts, as the token says."""
 
     id: UUID
     name: str
@@ -35,8 +36,28 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Which posts a list shows: those for which all that is not None holds."""
+
+    author_id: UUID | None = None
+    tags: Sequence[str] = ()
+    """Every one of them."""
+    words: str | None = None
+    """As one types them into a search box: words, "phrases", or, -not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some posts, the newest first, and the cursor of the next page if there is one."""
 
     items: list[Post]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What of a post is to be changed; None stays as it is."""
+
+    title: str | None = None
+    body: str | None = None
+    tags: list[str] | None = None

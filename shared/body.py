@@ -1,7 +1,7 @@
 """JSON bodies: a request's as a value of a schema, or the error that says all that is wrong with it; an answer's."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from aiohttp import web
@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from shared import errors, strict_json
 from shared.errors import Fault
+
+JSON = "application/json"
 
 READ_SECONDS = 20.0
 """How long a body may take to arrive."""
@@ -30,16 +32,16 @@ S = TypeVar("S", bound=Schema)
 T = TypeVar("T")
 
 
-async def read(request: web.Request, schema: type[S]) -> S:
+async def read(request: web.Request, schema: type[S], media_types: Collection[str] = (JSON,)) -> S:
     """Read the body as `schema`.
 
     Raises:
-        MediaTypeUnsupported: it isn't declared as application/json in UTF-8.
+        MediaTypeUnsupported: it isn't declared as one of `media_types` in UTF-8.
         RequestTimeout: it took longer than READ_SECONDS to arrive.
         BodyMalformed: it isn't one strict JSON object.
         ValidationFailed: fields are missing, unknown, or not allowed.
     """
-    _check_media_type(request)
+    _check_media_type(request, media_types)
     try:
         async with asyncio.timeout(READ_SECONDS):
             data = await request.read()
@@ -104,7 +106,7 @@ def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:
             return Fault(where, "value_invalid", detail["msg"])
 
 
-def _check_media_type(request: web.Request) -> None:
+def _check_media_type(request: web.Request, accepted: Collection[str]) -> None:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise errors.MediaTypeUnsupported(
@@ -113,8 +115,9 @@ def _check_media_type(request: web.Request) -> None:
             headers={"Accept-Encoding": "identity"},
         )
     charset = (request.charset or "utf-8").lower()
-    if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
+    if request.content_type not in accepted or charset not in ("utf-8", "utf8"):
+        sent = request.headers.get("Content-Type", "of no stated type")[:80]
         raise errors.MediaTypeUnsupported(
-            f"The body must be application/json in UTF-8, not {request.headers.get('Content-Type', 'untyped')[:80]}",
+            f"The body must be {' or '.join(accepted)} in UTF-8, it is {sent}",
             hint="Send the header 'Content-Type: application/json'.",
         )

@@ -124,6 +124,7 @@ class Database:
             max_size=self._connections,
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS,
+            init=_plan_each_time,
             # asyncpg's reset costs a round trip at every release. Nothing here changes a session's settings, and an
             # open transaction is rolled back without it
             reset=_no_reset,
@@ -247,6 +248,12 @@ async def apply(connection: asyncpg.Connection, migrations: Sequence[Migration])
                     f"the migration {migration.name} was edited after it ran here; restore it and add a new one"
                 )
     return ran
+
+
+async def _plan_each_time(connection: asyncpg.Connection) -> None:
+    # after five executions Postgres may take one plan for all values from then on, and one for a frequent word is none
+    # for a rare one. And it would compile what it takes for expensive, which costs more than any statement here
+    await connection.execute("SET plan_cache_mode = force_custom_plan; SET jit = off")
 
 
 async def _no_reset(_: asyncpg.Connection) -> None:

@@ -140,6 +140,17 @@ class MediaTypeUnsupported(Problem):
     status, code = 415, "media_type_unsupported"
 
 
+class HeaderInvalid(Problem):
+    """A request header has a value that is not allowed."""
+
+    status, code = 400, "header_invalid"
+
+    @classmethod
+    def of(cls, header: str, message: str) -> Self:
+        """Make the error of one header."""
+        return cls(f"{header}: {message}", faults=[Fault(header, "header_invalid", message, "header")])
+
+
 class ValidationFailed(Problem):
     """The body is JSON, but fields of it are missing, unknown or not allowed; `errors` names every one."""
 

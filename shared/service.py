@@ -6,18 +6,18 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from shared import bearer, errors, health, wire
+from shared import bearer, cors, errors, health, wire
 from shared.database import Database
 from shared.errors import Problem, StartupError
 from shared.metrics import Metrics
-from shared.routes import Handler, Route
+from shared.routes import PUBLIC, Handler, Route
 from shared.settings import ServiceSettings
 from shared.tokens import Verifier
 
@@ -66,7 +66,9 @@ def application(
         clock: Seconds since the epoch; what token times are compared with.
     """
     wire.install()
-    table = (*routes, *health.routes(verifier.keyring, database))
+    origins = frozenset(filter(None, settings.cors_origins.split(",")))
+    table = [*routes, *health.routes(verifier.keyring, database)]
+    table += tuple(_options(table, origins))
     metrics = Metrics(verifier.keyring)
     app = web.Application(
         # the outermost comes first: an error of the access check gets its body and its log line too
@@ -79,7 +81,7 @@ def application(
         else:
             app.router.add_route(route.method, route.path, route.handler)
     app[CLOCK] = clock
-    app.on_response_prepare.append(_finish_headers)
+    app.on_response_prepare.append(_finish_headers(origins))
     app.cleanup_ctx.append(verifier.keyring.lifespan)
     if database is not None:
         app.cleanup_ctx.append(database.lifespan)
@@ -205,8 +207,28 @@ def _access(request: web.Request, status: int | str, seconds: float, request_id:
     )
 
 
-async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    await wire.without_name(request, response)
-    if (request_id := request.get(REQUEST_ID)) is not None:
-        response.headers[wire.REQUEST_ID_HEADER] = request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
+def _options(table: Sequence[Route], origins: Collection[str]) -> Iterator[Route]:
+    """A row for OPTIONS at every address of the table."""
+    for path in dict.fromkeys(route.path for route in table):
+        methods = {hdrs.METH_OPTIONS, *(route.method for route in table if route.path == path)}
+        if hdrs.METH_GET in methods:
+            methods.add(hdrs.METH_HEAD)
+        yield Route(hdrs.METH_OPTIONS, path, _preflight(", ".join(sorted(methods)), origins), PUBLIC)
+
+
+def _preflight(allowed: str, origins: Collection[str]) -> Handler:
+    async def options(request: web.Request) -> web.Response:
+        return cors.preflight(request, allowed, origins)
+
+    return options
+
+
+def _finish_headers(origins: Collection[str]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        await wire.without_name(request, response)
+        if (request_id := request.get(REQUEST_ID)) is not None:
+            response.headers[wire.REQUEST_ID_HEADER] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.update(cors.headers(request, origins))
+
+    return finish

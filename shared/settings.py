@@ -13,6 +13,14 @@ from shared.logs import Format
 from shared.tokens import Verifier
 
 
+def _origins(text: str) -> str:
+    for origin in filter(None, text.split(",")):
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or not parts.netloc:
+            raise ValueError("it must be origins with a comma between two, such as https://app.example.com")
+    return text
+
+
 def _postgres_url(url: str) -> str:
     if urlsplit(url).scheme not in ("postgresql", "postgres"):
         raise ValueError("it must look like postgresql://user@host:5432/database")
@@ -75,6 +83,9 @@ class ServiceSettings(VerifierSettings):
     metrics_port: Annotated[
         Port | None, Field(description="Port of GET /metrics for Prometheus; without it there is none")
     ] = None
+    cors_origins: Annotated[
+        str, AfterValidator(_origins), Field(description="Origins whose pages may call it from a browser, by commas")
+    ] = ""
     log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
 
 

@@ -1,11 +1,18 @@
 """Posts and who may do what with them."""
 
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiohttp import ClientSession
 
-from shared import cursor as cursors
-from tests.pair import Pair
+from posts_service.handlers import POSTS
+from tests.pair import Pair, posts_app, served
+from tests.posts_service.board import BOTH, MODERATOR, Board
 
 
 async def test_a_post_is_what_was_sent_by_whom_the_token_says(pair: Pair) -> None:
@@ -137,18 +144,324 @@ async def test_a_wrong_parameter_is_named(pair: Pair, query: str, parameter: str
     assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
 
 
-async def test_a_made_up_cursor_shows_nothing(pair: Pair) -> None:
-    """A cursor grants nothing, so one may be made up; a number that no id can be is before every post."""
-    ada = await pair.sign_up()
-    await pair.post(ada.token)
-    made_up = cursors.write(b"\xff" * 8)
-    reply = await pair.call("GET", f"{pair.posts}/posts", token=ada.token, params={"cursor": made_up})
-    assert (reply.status, reply.body) == (200, {"items": [], "next": None})
-
-
 @pytest.mark.parametrize("cursor", ["", "x", "AAAAAAAAAAAAAAAAAA", "é", "A" * 5000])
 async def test_a_foreign_cursor_is_refused(pair: Pair, cursor: str) -> None:
     """A cursor that this service did not give is 400 cursor_invalid."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts", token=ada.token, params={"cursor": cursor})
     assert (reply.status, reply.code) == (400, "cursor_invalid")
+
+
+WORST_FOR_SEARCH = {
+    "distinct words": " ".join(f"{number:05x}" for number in range(0x10000, 0x10000 + 17_000))[:100_000],
+    "distinct characters": " ".join(chr(0x20000 + number) for number in range(42_000)),
+    "distinct hyphenated": "-".join(chr(0x20000 + number) for number in range(42_000)),
+    "one word": "w" * 100_000,
+    "one word of Chinese": "語" * 100_000,
+    "words one byte too long": " ".join("w" * 2047 for _ in range(48)),
+    "owls": "🦉" * 100_000,
+    "families": ("👩\u200d👩\u200d👧 " * 17_000)[:100_000],
+    "combining marks": "e" + "\u0301" * 99_999,
+    "no words": "\n" * 100_000,
+    "control characters": "".join(map(chr, range(1, 32))) * 3_000,
+    "quotes": "\"'\\" * 33_333,
+    # the parser of Postgres takes minutes for these where punctuation means something to it
+    "underscores": "a_" * 50_000,
+    "comments": "<!--" * 25_000,
+    "homes": "~/" * 50_000,
+    "addresses": "a@b.c/d_e?" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", WORST_FOR_SEARCH)
+async def test_no_text_is_too_much_for_the_search(board: Board, name: str) -> None:
+    """Whatever 100,000 characters hold, they are stored as sent, by POST and by PATCH alike, and found by a word."""
+    text = WORST_FOR_SEARCH[name]
+    ada = board.person()
+    post = await board.write(ada, "findable", text)
+    assert post["body"] == text
+    assert (await board.call("PATCH", ada, f"/{post['id']}", {"body": "short"})).status == 200
+    edited = await board.call("PATCH", ada, f"/{post['id']}", {"body": text})
+    assert (edited.status, edited.body["body"]) == (200, text)
+    found = await board.call("GET", ada, "?author=me&q=findable")
+    assert [item["id"] for item in found.body["items"]] == [post["id"]]
+
+
+async def test_random_text_is_kept_as_it_is(board: Board) -> None:
+    """Every character but NUL and lone surrogates comes back as it was sent, in any order and number."""
+    ada = board.person()
+    randomness = random.Random(5)  # noqa: S311  no secret is made of it
+    for size in (1, 2, 1_000, 100_000):
+        codes = (randomness.randrange(1, 0x110000 - 0x800) for _ in range(size))
+        text = "".join(chr(code if code < 0xD800 else code + 0x800) for code in codes)
+        assert (await board.write(ada, body=text))["body"] == text
+
+
+async def test_the_limits_hold_when_every_character_is_escaped(board: Board) -> None:
+    """A limit counts characters, not the bytes that they arrive as: at the limit 201, one more 422."""
+
+    def escaped(text: str) -> str:
+        units = text.encode("utf-16-be").hex()
+        return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+    ada = board.person()
+    for character in "a🦉":
+        for title, body, tag, status in (
+            (200, 100_000, 50, 201),
+            (201, 1, 1, 422),
+            (1, 100_001, 1, 422),
+            (1, 1, 51, 422),
+        ):
+            tags = ", ".join(f'"{escaped(str(number) + character * (tag - 1))}"' for number in range(10))
+            sent = (
+                f'{{"title": "{escaped(character * title)}", "body": "{escaped(character * body)}", "tags": [{tags}]}}'
+            )
+            headers = {"Content-Type": "application/json"}
+            reply = await board.call("POST", ada, data=sent.encode(), headers=headers)
+            assert reply.status == status, reply
+
+
+@pytest.mark.parametrize(
+    ("change", "figures"),
+    [
+        ({"title": "t" * 201}, (200, 201)),
+        ({"body": "b" * 100_001}, (100_000, 100_001)),
+        ({"tags": ["t"] * 11}, (10, 11)),
+    ],
+)
+async def test_an_error_tells_the_limit_and_what_was_sent(
+    board: Board, change: dict[str, object], figures: tuple[int, int]
+) -> None:
+    """What is over a limit is told both figures."""
+    reply = await board.call("POST", board.person(), json={"title": "t", "body": "b", **change})
+    assert reply.status == 422
+    message = reply.body["errors"][0]["message"]
+    assert [str(figure) in message for figure in figures] == [True, True], message
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ([], []),
+        (["B", "a", "b", " b ", "A"], ["b", "a"]),
+        (["e\u0301", "É"], ["é"]),
+        (["H\u0331"], ["\u1e96"]),
+        (["ＡＢ"], ["ａｂ"]),
+        (["two words", "two  words"], ["two words", "two  words"]),
+        (["ΣΑΣ"], ["σας"]),
+        (["#1", "c++", '"', "\\", "{}", ",", "NULL", "null"], ["#1", "c++", '"', "\\", "{}", ",", "null"]),
+        (["\u3000x\u00a0"], ["x"]),
+    ],
+)
+async def test_tags_are_normalised(board: Board, sent: list[str], kept: list[str]) -> None:
+    """Tags are kept in NFC, lower case, without outer space and each once; one that was read finds its post."""
+    ada = board.person()
+    post = await board.write(ada, tags=sent)
+    assert post["tags"] == kept
+    for tag in kept:
+        found = await board.pair.call("GET", board.url, token=ada.token, params={"tag": tag, "author": "me"})
+        assert [item["id"] for item in found.body["items"]] == [post["id"]], tag
+    again = await board.call("PATCH", ada, f"/{post['id']}", {"tags": post["tags"]})
+    assert again.body == post
+
+
+async def test_a_moderator_changes_and_deletes_what_others_wrote(board: Board) -> None:
+    """posts:moderate allows to change and delete any post; author and author_name stay."""
+    ada, moderator = board.person("Ada"), board.person("Mo", MODERATOR)
+    post = await board.write(ada)
+    edited = await board.call("PATCH", moderator, f"/{post['id']}", {"title": "Moderated"})
+    assert edited.status == 200
+    assert (edited.body["author_id"], edited.body["author_name"]) == (ada.id, "Ada")
+    assert (await board.call("DELETE", moderator, f"/{post['id']}")).status == 204
+    assert (await board.call("GET", ada, f"/{post['id']}")).status == 404
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_moderating_without_writing_is_nothing(board: Board, method: str) -> None:
+    """posts:moderate does not stand in for posts:write."""
+    post = await board.write(board.person())
+    half = board.person(scope="posts:read posts:moderate")
+    reply = await board.call(method, half, f"/{post['id']}", {"title": "x"} if method == "PATCH" else None)
+    assert (reply.status, reply.code) == (403, "scope_missing")
+
+
+READ, WRITE = "posts:read", "posts:write"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("GET", "", READ),
+        ("HEAD", "", READ),
+        ("POST", "", WRITE),
+        ("DELETE", "?author=me", WRITE),
+        ("GET", "/{id}", READ),
+        ("HEAD", "/{id}", READ),
+        ("PATCH", "/{id}", WRITE),
+        ("DELETE", "/{id}", WRITE),
+    ],
+)
+async def test_each_route_wants_its_scope(board: Board, method: str, path: str, needed: str) -> None:
+    """Every route wants one scope; a token without it is 403 and told which, one without a token 401."""
+    ada = board.person()
+    post = await board.write(ada)
+    url = board.url + path.format(id=post["id"])
+    body = {"title": "t", "body": "b"} if method in {"POST", "PATCH"} else None
+    lacking = board.person(scope=f"{WRITE if needed == READ else READ} posts:moderate", user_id=ada.id)
+    refused = await board.pair.call(method, url, body, lacking.token)
+    assert refused.status == 403
+    assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+    assert needed in refused.headers["WWW-Authenticate"]
+    assert (await board.pair.call(method, url, body)).status == 401
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == post
+    allowed = board.person(scope=needed, user_id=ada.id)
+    assert (await board.pair.call(method, url, body, allowed.token)).status in {200, 201, 204}
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_the_first_reason_is_told(board: Board, method: str) -> None:
+    """Of several reasons against a request the first counts: 401, 403 scope, 404, 403 author, 412."""
+    ada, bob = board.person("Ada"), board.person("Bob")
+    post = await board.write(ada)
+    gone = await board.write(ada)
+    await board.call("DELETE", ada, f"/{gone['id']}")
+    body = {"title": "x"} if method == "PATCH" else None
+    stale = {"If-Match": '"77"'}
+    readers = board.person(scope="posts:read")
+    for who, path, status, code in (
+        (replace(bob, token="none"), gone["id"], 401, "token_malformed"),
+        (readers, gone["id"], 403, "scope_missing"),
+        (readers, post["id"], 403, "scope_missing"),
+        (bob, gone["id"], 404, "not_found"),
+        (ada, gone["id"], 404, "not_found"),
+        (bob, post["id"], 403, "not_the_author"),
+        (ada, post["id"], 412, "version_mismatch"),
+    ):
+        reply = await board.call(method, who, f"/{path}", body, headers=stale)
+        assert (reply.status, reply.code) == (status, code)
+    assert "ETag" not in (await board.call(method, bob, f"/{post['id']}", body, headers=stale)).headers
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == post
+
+
+async def test_a_post_keeps_the_name_of_its_day(board: Board) -> None:
+    """author_name is what the token said when the post was written; a new name is on new posts only."""
+    ada = board.person("Ada")
+    old = await board.write(ada)
+    renamed = board.person("Ada Lovelace 🦉", user_id=ada.id)
+    new = await board.write(renamed)
+    assert (old["author_name"], new["author_name"]) == ("Ada", "Ada Lovelace 🦉")
+    edited = await board.call("PATCH", renamed, f"/{old['id']}", {"title": "still one's own"})
+    assert (edited.status, edited.body["author_name"]) == (200, "Ada")
+    assert (await board.call("GET", renamed, "?author=me")).body["items"] == [new, edited.body]
+
+
+@pytest.mark.parametrize("scope", [BOTH, MODERATOR])
+async def test_all_of_ones_own_can_be_deleted(board: Board, scope: str) -> None:
+    """DELETE /posts?author=me removes all that one wrote and nothing else, for moderators too."""
+    ada, bob = board.person("Ada", scope), board.person("Bob")
+    own = [await board.write(ada) for _ in range(3)]
+    other = await board.write(bob)
+    reply = await board.call("DELETE", ada, "?author=me")
+    assert (reply.status, reply.body) == (200, {"deleted": 3})
+    assert [(await board.call("GET", bob, f"/{post['id']}")).status for post in own] == [404] * 3
+    assert (await board.call("GET", bob, f"/{other['id']}")).body == other
+    assert (await board.call("DELETE", ada, "?author=me")).body == {"deleted": 0}
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?author=", "?author=ME", "?author={id}", "?author=me&tag=x", "?author=me&author=me"]
+)
+async def test_nothing_is_deleted_by_a_slip(board: Board, query: str) -> None:
+    """DELETE /posts with anything but author=me is 400, and deletes nothing."""
+    ada = board.person()
+    post = await board.write(ada, tags=["x"])
+    reply = await board.call("DELETE", ada, query.format(id=ada.id))
+    assert (reply.status, reply.code) == (400, "parameter_invalid")
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == post
+
+
+async def test_deletions_of_all_at_once_get_along(board: Board) -> None:
+    """Several deletions of all of one's own posts at the same time, while more are written, all succeed."""
+    ada = board.person()
+    for _ in range(5):
+        await board.execute(
+            "INSERT INTO posts (author_id, author_name, title, body, tags)"
+            " SELECT $1::text::uuid, 'Ada', 't', 'b', '{}' FROM generate_series(1, 300)",
+            ada.id,
+        )
+        replies = await asyncio.gather(
+            *(board.call("DELETE", ada, "?author=me") for _ in range(8)), *(board.write(ada) for _ in range(5))
+        )
+        deleted = sum(reply.body["deleted"] for reply in replies[:8])
+        left = (await board.call("DELETE", ada, "?author=me")).body["deleted"]
+        assert deleted + left == 305
+
+
+async def test_head_tells_what_get_tells(board: Board) -> None:
+    """HEAD has the status and the headers of GET, and no body."""
+    ada = board.person()
+    for _ in range(2):
+        post = await board.write(ada)
+    for path in ("?author=me&limit=1", f"/{post['id']}", "/0", "?limit=0"):
+        get, head = await board.call("GET", ada, path), await board.call("HEAD", ada, path)
+        assert (head.status, head.body) == (get.status, None)
+        for name in ("Content-Length", "Content-Type", "ETag", "Link"):
+            assert head.headers.get(name) == get.headers.get(name), (path, name)
+
+
+async def test_each_request_is_one_statement(database_url: str, keyring_file: Path) -> None:
+    """Every route asks the database once, whatever it shows or changes, and prepares nothing twice."""
+    app = posts_app(database_url, keyring_file, database_connections=1)
+    async with served(app) as base, ClientSession() as http:
+        board = Board(Pair("", base, http), database_url, keyring_file)
+        ada, statements = board.person(), list[str]()
+        pool = app[POSTS]._store._database._pool
+        assert pool is not None
+        async with pool.acquire() as connection:
+            connection.add_query_logger(lambda record: statements.append(record.query))
+        keyed = {"Idempotency-Key": "k"}
+        new: dict[str, Any] = {"title": "t", "body": "words", "tags": ["x"]}
+        for _ in range(30):
+            await board.write(ada, **new)
+        # asyncpg asks once for each connection what an array of numbers is
+        await board.call("PATCH", ada, "/1", {})
+        requests: list[tuple[str, str, object, dict[str, str], int, int]] = [
+            ("POST", "", new, {}, 201, 1),
+            ("POST", "", new, keyed, 201, 1),
+            ("POST", "", new, keyed, 201, 2),  # the first answer again
+            ("POST", "", {**new, "title": "u"}, keyed, 422, 2),
+            ("GET", "?limit=20", None, {}, 200, 1),
+            ("GET", "?limit=20&author=me&tag=x&tag=y&q=words", None, {}, 200, 1),
+            ("HEAD", "?author=me", None, {}, 200, 1),
+            ("GET", "/1", None, {}, 200, 1),
+            ("GET", "/1", None, {"If-None-Match": '"1"'}, 304, 1),
+            ("GET", "/999", None, {}, 404, 1),
+            ("PATCH", "/1", {"title": "u"}, {}, 200, 1),
+            ("PATCH", "/1", {}, {"If-Match": '"1"'}, 412, 1),
+            ("PATCH", "/999", {"title": "u"}, {}, 404, 1),
+            ("DELETE", "/2", None, {"If-Match": '"7"'}, 412, 1),
+            ("DELETE", "/2", None, {}, 204, 1),
+            ("OPTIONS", "/2", None, {}, 204, 0),
+            ("GET", "/0", None, {}, 404, 0),
+            ("PATCH", "/1", {"title": ""}, {}, 422, 0),
+            ("DELETE", "", None, {}, 400, 0),
+        ]
+        for method, path, body, headers, status, number in requests:
+            statements.clear()
+            reply = await board.call(method, ada, path, body, headers=headers)
+            assert (method, path, reply.status, len(statements)) == (method, path, status, number)
+        prepared = await _prepared(pool)
+        for method, path, body, headers, *_ in requests:
+            await board.call(method, ada, path, body, headers=headers)
+        assert await _prepared(pool) == prepared
+        statements.clear()
+        assert (await board.call("DELETE", ada, "?author=me")).status == 200
+        assert len(statements) == 1
+
+
+async def _prepared(pool: Any) -> set[tuple[str, str]]:
+    async with pool.acquire() as connection:
+        rows = await connection.fetch("SELECT name, statement, generic_plans FROM pg_prepared_statements")
+        # a plan for all values is a bad one for most: a frequent word is no rare one
+        assert {row["generic_plans"] for row in rows if "$1" in row["statement"]} == {0}
+        return {(row[0], row[1]) for row in rows}

@@ -1,0 +1,160 @@
+"""python -m benchmarks.paging [--posts N]: what a page of a long list costs, the last one against the first.
+
+Fills an embedded Postgres with N posts (1,000,000), prints what the first, a middle and the last page cost for each
+kind of list, and how Postgres finds them. Only the list of all posts has an aim; what a filter costs depends on how
+many posts it lets through, and is told as it is.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from dev.postgres import Postgres
+from posts_service.app import create_database
+from posts_service.model import Filter
+from posts_service.seed import seed
+from posts_service.settings import Settings
+from posts_service.store import PostStore, page_statement
+
+POSTS = 1_000_000
+LIMIT = 20 + 1
+"""What the rules ask the store for: a page, and one more to know whether there is a next one."""
+
+AIM = 1.5
+ROUNDS = 41
+SECONDS = 20.0
+"""After which a list has been measured enough, however few its rounds."""
+
+_FIRST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class List:
+    """A kind of list, the ids below which its pages begin, and how many posts it has."""
+
+    name: str
+    wanted: Filter
+    pages: Mapping[str, int]
+    posts: int
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paging", description="What pages cost.")
+    parser.add_argument("--posts", type=int, default=POSTS, metavar="N", help=f"how many there are ({POSTS:,})")
+    posts: int = parser.parse_args().posts
+    with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
+        asyncio.run(measure(postgres.url(), posts))
+
+
+async def measure(url: str, posts: int) -> None:
+    """Fill the database and measure in it."""
+    database = create_database(Settings.model_validate({"DATABASE_URL": url, "DATABASE_CONNECTIONS": 1}))
+    await database.open()
+    connection = await asyncpg.connect(url)
+    try:
+        store = PostStore(database)
+        await fill(store, connection, posts)
+        for chosen in await lists(connection):
+            await report(store, connection, chosen)
+    finally:
+        await connection.close()
+        await database.close()
+
+
+async def fill(store: PostStore, connection: asyncpg.Connection, posts: int) -> None:
+    """Write the posts, and leave the tables as autovacuum would."""
+    started = time.monotonic()
+    await seed(store, posts, 1)
+    seeded = time.monotonic()
+    await connection.execute("VACUUM ANALYZE posts")
+    size = await connection.fetchval("SELECT pg_size_pretty(pg_total_relation_size('posts'))")
+    print(
+        f"{posts:,} posts: written in {seeded - started:.0f} s, analysed in {time.monotonic() - seeded:.0f} s, {size}"
+    )
+
+
+async def lists(connection: asyncpg.Connection) -> Sequence[List]:
+    """The lists that are measured: all, one filter each from frequent to never, and two together."""
+    author = await connection.fetch("SELECT author_id FROM posts GROUP BY 1 ORDER BY count(*) DESC, 1")
+    busiest, idlest = author[0][0], author[-1][0]
+    tag = (await common(connection, "tags"))[0]
+    words = await common(connection, "search")
+    found = [
+        ("all posts", Filter()),
+        ("author, the busiest", Filter(author_id=busiest)),
+        ("author, the idlest", Filter(author_id=idlest)),
+        ("tag, frequent", Filter(tags=[tag])),
+        ("tag, rare", Filter(tags=["rare"])),
+        ("tag, nowhere", Filter(tags=["nowhere"])),
+        ("word, frequent", Filter(words=words[0])),
+        ("word, now and then", Filter(words=words[-1])),
+        ("word, rare", Filter(words="rare")),
+        ("word, nowhere", Filter(words="nowhere")),
+        ("frequent tag and frequent word", Filter(tags=[tag], words=words[0])),
+        ("frequent tag and rare word", Filter(tags=[tag], words="rare")),
+        ("idlest author and frequent word", Filter(author_id=idlest, words=words[0])),
+    ]
+    return [await paged(connection, name, wanted) for name, wanted in found]
+
+
+async def common(connection: asyncpg.Connection, column: str) -> list[str]:
+    """The most frequent elements of a column, the most frequent first."""
+    rows = await connection.fetch(
+        "SELECT element FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs[:cardinality("
+        "most_common_elems::text::text[])]) AS known (element, frequency)"
+        " WHERE tablename = 'posts' AND attname = $1 ORDER BY frequency DESC, element",
+        column,
+    )
+    return [row[0] for row in rows]
+
+
+async def paged(connection: asyncpg.Connection, name: str, wanted: Filter) -> List:
+    """Look where the first, the middle and the last full page of a list begin."""
+    statement, arguments = page_statement(wanted, _FIRST, 2**31)
+    rows = await connection.fetch(f"SELECT id FROM ({statement}) AS listed", *arguments)
+    ids = [row[0] for row in rows]
+    pages = {"first": _FIRST}
+    if len(ids) > 2 * LIMIT:
+        pages |= {"middle": ids[len(ids) // 2], "last": ids[-LIMIT] + 1}
+    return List(name, wanted, pages, len(ids))
+
+
+async def report(store: PostStore, connection: asyncpg.Connection, chosen: List) -> None:
+    """Print what the pages of a list cost, and the plan of each."""
+    costs = await timed(store, chosen)
+    print(f"\n{chosen.name}: {chosen.posts:,} posts")
+    for page, seconds in costs.items():
+        ratio = seconds / costs["first"]
+        aim = f", aim: at most {AIM}" if page == "last" and chosen.wanted == Filter() else ""
+        print(f"  {page:6} page {seconds * 1000:10.2f} ms  {ratio:6.2f} of the first{aim}")
+    for page in (page for page in ("first", "last") if page in chosen.pages):
+        statement, arguments = page_statement(chosen.wanted, chosen.pages[page], LIMIT)
+        plan = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {statement}", *arguments)
+        print(f"  plan of the {page} page:", *(f"    {row[0]}" for row in plan), sep="\n")
+
+
+async def timed(store: PostStore, chosen: List) -> dict[str, float]:
+    """Seconds for each page in the median round; the pages take turns, so that all have the same conditions."""
+    times: dict[str, list[float]] = {page: [] for page in chosen.pages}
+    deadline = time.monotonic() + SECONDS
+    for number in range(ROUNDS + 1):
+        for page, before in chosen.pages.items():
+            started = time.perf_counter()
+            await store.page(chosen.wanted, before, LIMIT)
+            if number > 0:  # the first fills the caches
+                times[page].append(time.perf_counter() - started)
+        if number > 0 and time.monotonic() > deadline:
+            break
+    return {page: statistics.median(measured) for page, measured in times.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Conditional requests, JSON Merge Patch, and two clients that edit the same post."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.pair import Reply, SignedIn
+from tests.posts_service.board import MODERATOR, Board
+
+ROUNDS = 100
+
+
+async def patch(board: Board, who: SignedIn, post: Any, change: object, **headers: str) -> Reply:
+    """PATCH a post; header names have underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await board.call("PATCH", who, f"/{post['id']}", change, headers=named)
+
+
+async def test_the_etag_is_the_version(board: Board) -> None:
+    """Every answer with a post has a strong ETag, the same for every reader, which changes with every change."""
+    ada, bob = board.person("Ada"), board.person("Bob", MODERATOR)
+    written = await board.call("POST", ada, "", {"title": "t", "body": "b"})
+    assert written.headers["ETag"] == '"1"'
+    path = written.headers["Location"].removeprefix("/posts")
+    for who in (ada, bob):
+        assert (await board.call("GET", who, path)).headers["ETag"] == '"1"'
+    edited = await board.call("PATCH", bob, path, {"title": "u"})
+    assert edited.headers["ETag"] == '"2"'
+    assert (await board.call("GET", ada, path)).headers["ETag"] == '"2"'
+    head = await board.call("HEAD", ada, path)
+    assert (head.status, head.headers["ETag"], head.body) == (200, '"2"', None)
+
+
+@pytest.mark.parametrize(
+    "header", ['"1"', 'W/"1"', '"x", "1"', '"x","1"', 'W/"2" , W/"1"', "*", ' "1" ', '"a,b", "1"', '"\x7e", "", "1"']
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_a_client_has_already_is_not_sent_again(board: Board, method: str, header: str) -> None:
+    """If-None-Match with the present version, alone or in a list, strong or weak, or with *, is 304 without a body."""
+    ada = board.person()
+    post = await board.write(ada)
+    reply = await board.call(method, ada, f"/{post['id']}", headers={"If-None-Match": header})
+    assert (reply.status, reply.headers["ETag"], reply.body) == (304, '"1"', None)
+
+
+@pytest.mark.parametrize("header", ['"2"', 'W/"2"', '"01"', '"1 "'.replace(" ", "0"), '"x", "y"', '""', '"*"', '"W/1"'])
+async def test_what_a_client_has_not_is_sent(board: Board, header: str) -> None:
+    """If-None-Match with other versions is answered with the post."""
+    ada = board.person()
+    post = await board.write(ada)
+    reply = await board.call("GET", ada, f"/{post['id']}", headers={"If-None-Match": header})
+    assert (reply.status, reply.body) == (200, post)
+
+
+async def test_the_lines_of_a_list_header_count_together(board: Board) -> None:
+    """If-None-Match on two lines is one list."""
+    ada = board.person()
+    post = await board.write(ada)
+    lines = [("Authorization", f"Bearer {ada.token}"), ("If-None-Match", '"7"'), ("If-None-Match", '"1"')]
+    async with board.pair.http.get(f"{board.url}/{post['id']}", headers=lines) as response:
+        assert response.status == 304
+
+
+MALFORMED = [
+    "",
+    "1",
+    "'1'",
+    '"1',
+    '1"',
+    '"1" "2"',
+    '"1";"2"',
+    '*, "1"',
+    '"1", *',
+    '"a b"',
+    "w/",
+    'w/"1"',
+    'W / "1"',
+    "**",
+]
+
+
+@pytest.mark.parametrize("value", MALFORMED)
+@pytest.mark.parametrize(
+    ("method", "header"), [("GET", "If-None-Match"), ("PATCH", "If-Match"), ("DELETE", "If-Match")]
+)
+async def test_a_malformed_condition_is_refused(board: Board, method: str, header: str, value: str) -> None:
+    """A condition that is no list of entity tags is 400, which names the header; nothing is changed."""
+    ada = board.person()
+    post = await board.write(ada)
+    body = {"title": "changed"} if method == "PATCH" else None
+    reply = await board.call(method, ada, f"/{post['id']}", body, headers={header: value})
+    assert (reply.status, reply.code) == (400, "header_invalid")
+    assert [error["header"] for error in reply.body["errors"]] == [header]
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == post
+
+
+@pytest.mark.parametrize("value", ['"1", ', ', "1"', '"x", , "1"', ',"1",,'])
+async def test_empty_elements_of_a_list_are_ignored(board: Board, value: str) -> None:
+    """A list may have empty elements (RFC 9110 section 5.6.1.2)."""
+    ada = board.person()
+    post = await board.write(ada)
+    reply = await board.call("GET", ada, f"/{post['id']}", headers={"If-None-Match": value})
+    assert reply.status == 304
+
+
+@pytest.mark.parametrize("value", ['"2"', 'W/"2"', '"1", "2"', 'W/"1", "2"', "*"])
+async def test_a_change_of_the_present_version_is_made(board: Board, value: str) -> None:
+    """If-Match with the present version, in a list, or with *, lets a change through; a weak tag is none."""
+    ada = board.person()
+    post = await board.write(ada)
+    await patch(board, ada, post, {"title": "second"})
+    reply = await patch(board, ada, post, {"title": "third"}, If_Match=value)
+    weak = value.startswith('W/"2')
+    assert (reply.status, reply.headers["ETag"]) == ((412, '"2"') if weak else (200, '"3"'))
+
+
+@pytest.mark.parametrize("value", ['"1"', '"3"', '"1", "3"', '"02"', '""', '"x"', 'W/"2"', '"99999999999"', '"-2"'])
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_a_change_of_another_version_is_refused(board: Board, method: str, value: str) -> None:
+    """If-Match without the present version is 412 with the present ETag, and the post stays as it is."""
+    ada = board.person()
+    post = await board.write(ada)
+    second = (await patch(board, ada, post, {"title": "second"})).body
+    body = {"title": "lost"} if method == "PATCH" else None
+    reply = await board.call(method, ada, f"/{post['id']}", body, headers={"If-Match": value})
+    assert (reply.status, reply.code, reply.headers["ETag"]) == (412, "version_mismatch", '"2"')
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == second
+
+
+async def test_a_stale_condition_says_so_also_where_nothing_would_change(board: Board) -> None:
+    """412 comes also for an empty patch, and If-Match: * on a post that is gone is 404."""
+    ada = board.person()
+    post = await board.write(ada)
+    assert (await patch(board, ada, post, {}, If_Match='"2"')).status == 412
+    await board.call("DELETE", ada, f"/{post['id']}")
+    assert (await patch(board, ada, post, {}, If_Match="*")).status == 404
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "application/merge-patch+json", "application/json; charset=UTF-8"]
+)
+async def test_a_merge_patch_changes_what_it_names(board: Board, media_type: str) -> None:
+    """PATCH takes JSON and JSON Merge Patch: members that are there replace, those that are not stay, null clears."""
+    ada = board.person()
+    post = await board.write(ada, "t", "b", tags=["x", "y"])
+    expected = dict(post)
+    for change, result in (
+        ({"title": "T"}, {"title": "T"}),
+        ({"tags": [" Z ", "z"]}, {"tags": ["z"]}),
+        ({"tags": None}, {"tags": []}),
+        ({"body": "B", "tags": ["w"]}, {"body": "B", "tags": ["w"]}),
+    ):
+        reply = await patch(board, ada, post, change, Content_Type=media_type)
+        expected |= {**result, "version": expected["version"] + 1, "updated_at": reply.body["updated_at"]}
+        assert (reply.status, reply.body) == (200, expected)
+    assert (await board.call("GET", ada, f"/{post['id']}")).body == expected
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"title": "t"}, {"tags": [" X ", "x"]}, {"title": "t", "body": "b", "tags": ["x"]}]
+)
+async def test_a_patch_that_changes_nothing_keeps_the_version(board: Board, change: object) -> None:
+    """A patch after which the post is as before leaves version, ETag and updated_at alone."""
+    ada = board.person()
+    post = await board.write(ada, "t", "b", tags=["x"])
+    reply = await patch(board, ada, post, change)
+    assert (reply.status, reply.body, reply.headers["ETag"]) == (200, post, '"1"')
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"title": None}, "/title"), ({"body": None}, "/body"), ({"id": 1}, "/id"), ({"version": 2}, "/version")],
+)
+async def test_what_a_post_must_have_cannot_be_taken_away(board: Board, change: object, pointer: str) -> None:
+    """A null for the title or the body, and members that are not a client's to set, are 422."""
+    ada = board.person()
+    post = await board.write(ada)
+    reply = await patch(board, ada, post, change)
+    assert (reply.status, [error["pointer"] for error in reply.body["errors"]]) == (422, [pointer])
+
+
+@pytest.mark.parametrize("media_type", ["application/json-patch+json", "text/plain", "application/merge-patch+xml"])
+async def test_other_patches_are_not_understood(board: Board, media_type: str) -> None:
+    """PATCH of another media type is 415; POST takes JSON alone."""
+    ada = board.person()
+    post = await board.write(ada)
+    assert (await patch(board, ada, post, {}, Content_Type=media_type)).status == 415
+    headers = {"Content-Type": "application/merge-patch+json"}
+    assert (await board.call("POST", ada, "", {"title": "t", "body": "b"}, headers=headers)).status == 415
+
+
+async def test_of_two_edits_of_one_version_one_wins(board: Board) -> None:
+    """Two clients that edit the same version at once: one gets 200, the other 412 with the winner's ETag, each time."""
+    ada = board.person()
+    post = await board.write(ada)
+    for version in range(1, ROUNDS + 1):
+        replies = await asyncio.gather(
+            *(patch(board, ada, post, {"title": f"{version} by {name}"}, If_Match=f'"{version}"') for name in "AB")
+        )
+        winner, loser = sorted(replies, key=lambda reply: reply.status)
+        assert (winner.status, loser.status) == (200, 412)
+        assert winner.headers["ETag"] == loser.headers["ETag"] == f'"{version + 1}"'
+        assert (await board.call("GET", ada, f"/{post['id']}")).body == winner.body
+
+
+async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: Board) -> None:
+    """Of an edit and a deletion of the same version at once one wins; the other is 412, or 404 behind a deletion."""
+    ada = board.person()
+    for _ in range(ROUNDS // 4):
+        post = await board.write(ada)
+        edit, deletion = await asyncio.gather(
+            patch(board, ada, post, {"title": "edited"}, If_Match='"1"'),
+            board.call("DELETE", ada, f"/{post['id']}", headers={"If-Match": '"1"'}),
+        )
+        assert (edit.status, deletion.status) in {(200, 412), (404, 204)}
+        assert (await board.call("GET", ada, f"/{post['id']}")).status == (200 if edit.status == 200 else 404)
+
+
+async def test_edits_of_different_fields_lose_nothing(board: Board) -> None:
+    """Edits without If-Match that meet on one post all count, each of its own field, each with a version of its own."""
+    ada = board.person()
+    post = await board.write(ada)
+    version = 1
+    for number in range(ROUNDS // 2):
+        changes = ({"title": f"title {number}"}, {"body": f"body {number}"}, {"tags": [f"tag {number}"]})
+        replies = await asyncio.gather(*(patch(board, ada, post, change) for change in changes))
+        assert sorted(reply.body["version"] for reply in replies) == [version + 1, version + 2, version + 3]
+        version += 3
+        last = (await board.call("GET", ada, f"/{post['id']}")).body
+        wanted = {"title": f"title {number}", "body": f"body {number}", "tags": [f"tag {number}"], "version": version}
+        assert last == last | wanted
+
+
+async def test_a_hundred_edits_at_once_count_a_hundred_versions(board: Board) -> None:
+    """However many clients edit one post at the same time, through two replicas, every edit is a version."""
+    ada = board.person()
+    post = await board.write(ada)
+    bases = (board.pair.posts, board.replica)
+    replies = await asyncio.gather(
+        *(
+            board.pair.call("PATCH", f"{bases[n % 2]}/posts/{post['id']}", {"title": f"edit {n}"}, ada.token)
+            for n in range(100)
+        )
+    )
+    assert sorted(reply.body["version"] for reply in replies) == list(range(2, 102))
