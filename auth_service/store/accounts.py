@@ -151,7 +151,7 @@ class AccountStore:
             LastAdmin: nobody would be left who can administer.
         """
         async with self._database.connection() as connection, connection.transaction():
-            _keep_one(await _locked_admins(connection), user_id)
+            _keep_one(await _locked_admins(connection, user_id), user_id)
             done = await connection.fetchval(
                 "DELETE FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING true",
                 user_id,
@@ -174,7 +174,7 @@ class AccountStore:
             LastAdmin: nobody would be left who can administer.
         """
         async with self._database.connection() as connection, connection.transaction():
-            admins = await _locked_admins(connection)
+            admins = await _locked_admins(connection, user_id)
             if actor_id is not None and actor_id not in admins:
                 raise AdminOnly("Your account can't administer any more")
             if disabled or role not in (None, "admin"):
@@ -196,15 +196,18 @@ class AccountStore:
         return user(row)
 
 
-async def _locked_admins(connection: Connection) -> Sequence[UUID]:
-    """Every admin who is not disabled; they stay locked until the transaction ends.
+async def _locked_admins(connection: Connection, user_id: UUID) -> Sequence[UUID]:
+    """Every admin who is not disabled; they, and this user, stay locked until the transaction ends.
 
-    Two at once, each about the other of the last two admins, take turns here: the second sees what the first did.
+    Two at once, each about the other of the last two admins, take turns here: the second sees what the first did. All
+    that is locked is locked in the same order, so that no two wait for each other.
     """
     rows = await connection.fetch(
-        "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE"
+        "SELECT id, role = 'admin' AND disabled_at IS NULL AS counts FROM users"
+        " WHERE (role = 'admin' AND disabled_at IS NULL) OR id = $1 ORDER BY id FOR UPDATE",
+        user_id,
     )
-    return [row["id"] for row in rows]
+    return [row["id"] for row in rows if row["counts"]]
 
 
 def _keep_one(admins: Sequence[UUID], user_id: UUID) -> None:
