@@ -64,6 +64,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --no-config --universal --python-vers
 lock: ## bring requirements/*.txt up to requirements/*.in (UPGRADE=--upgrade for the newest)
 	@$(ENVIRONMENT) test
 	$(COMPILE) $(UPGRADE) requirements/test.in -o requirements/test.txt
+	$(COMPILE) $(UPGRADE) --no-deps requirements/docs.in -o requirements/docs.txt
 	for name in dev auth posts; do \
 		$(COMPILE) -c requirements/test.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done

@@ -34,6 +34,9 @@ TESTED = ((3, 11), (3, 13))
 CONTAINS = {"dev": ("dev",), "test": ("test", "dev")}
 """requirements/test.txt has everything that dev.txt has, in the same versions."""
 
+DOCS = "docs"
+"""The lock file that goes with each; it wants nothing besides itself."""
+
 
 def main() -> None:
     """Bring the virtual environment up to the lock file that the command line names."""
@@ -61,8 +64,7 @@ def refresh(lock: str, *, exactly: bool = False) -> None:
     Raises:
         Failure: it can't be made, or the packages can't be had.
     """
-    file = ROOT / "requirements" / f"{lock}.txt"
-    wanted = hashlib.sha256(file.read_bytes()).hexdigest()
+    wanted = _hash(lock)
     inside = _version_inside()
     stamp = _stamp(inside)
     if inside is None or UNFINISHED.exists() or (exactly and inside != _version()) or _is_too_old(inside):
@@ -71,10 +73,17 @@ def refresh(lock: str, *, exactly: bool = False) -> None:
         inside = _version_inside() or ""
     elif stamp.get(lock) == wanted:
         return
-    _install(file)
-    hashes = {name: hashlib.sha256((ROOT / f"requirements/{name}.txt").read_bytes()).hexdigest() for name in CONTAINS}
-    fresh = {name: hashes[name] for name in CONTAINS[lock]}
+    _install(lock)
+    fresh = {name: _hash(name) for name in CONTAINS[lock]}
     _write_stamp({**stamp, **fresh, "python": inside, "place": str(VENV)})
+
+
+def _file(lock: str) -> Path:
+    return ROOT / "requirements" / f"{lock}.txt"
+
+
+def _hash(lock: str) -> str:
+    return hashlib.sha256(_file(lock).read_bytes() + _file(DOCS).read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -143,14 +152,17 @@ def _make() -> None:
         raise Failure("this Python can't make one; on Debian and Ubuntu: apt install python3-venv")
 
 
-def _install(file: Path) -> None:
-    packages = len(re.findall(r"^[a-z0-9].*==", file.read_text(), re.MULTILINE))
-    _say(f"installing {packages} packages from requirements/{file.name} (about half a minute the first time)")
+def _install(lock: str) -> None:
+    files = (_file(lock), _file(DOCS))
+    packages = sum(len(re.findall(r"^[a-z0-9].*==", file.read_text(), re.MULTILINE)) for file in files)
+    _say(f"installing {packages} packages from requirements/{lock}.txt (about half a minute the first time)")
     UNFINISHED.touch()
     started = time.perf_counter()
+    # the lock files name every package, and one that docs.in leaves out on purpose must not come in
     # fmt: off
-    command = [str(PYTHON), "-I", "-m", "pip", "install", "--require-hashes", "--disable-pip-version-check",
-               "--no-input", "--progress-bar=off", "-r", str(file)]
+    command = [str(PYTHON), "-I", "-m", "pip", "install", "--require-hashes", "--no-deps",
+               "--disable-pip-version-check", "--no-input", "--progress-bar=off",
+               *(part for file in files for part in ("-r", str(file)))]
     # fmt: on
     with subprocess.Popen(
         command,

@@ -18,7 +18,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("project")
     venv = root / ".venv"
     (root / "requirements").mkdir()
-    for name in installation.CONTAINS:
+    for name in (*installation.CONTAINS, installation.DOCS):
         (root / f"requirements/{name}.txt").write_text("# nothing\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(installation, "ROOT", root)
