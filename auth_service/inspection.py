@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from shared import strict_json
-from shared.errors import Problem
 from shared.keyring import decode
-from shared.tokens import Verifier
+from shared.tokens import TokenRefused, Verifier
 
 _TIMES = ("iat", "nbf", "exp")
 
@@ -31,8 +30,8 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
         return
     try:
         verifier.verify(token, now)
-    except Problem as problem:
-        yield f"verdict: refused, {problem.code}: {problem.detail}"
+    except TokenRefused as problem:
+        yield f"verdict: refused by check {problem.members['check']} of 13, {problem.code}: {problem.detail}"
         if problem.hint:
             yield f"hint: {problem.hint}"
     else:

@@ -11,11 +11,14 @@ MAX_AGE_SECONDS = 600
 """How long a browser may remember the answer to a preflight."""
 
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
-_EXPOSED_HEADERS = "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Request-ID"
+_EXPOSED_HEADERS = "ETag, Link, Location, Retry-After, Server-Timing, WWW-Authenticate, X-Request-ID"
 
 
-def headers(request: web.BaseRequest, origins: Collection[str]) -> Mapping[str, str]:
-    """What an answer to this request needs, so that a page of an allowed origin can read it."""
+def headers(request: web.BaseRequest, origins: Collection[str], *, database_asked: bool) -> Mapping[str, str]:
+    """What an answer to this request needs, so that a page of an allowed origin can read it.
+
+    Such a page is also told whether the service asked its database for this answer: `Server-Timing: database`.
+    """
     if not origins:
         return {}
     # a cache must not give one origin what was made for another, or for none
@@ -27,6 +30,7 @@ def headers(request: web.BaseRequest, origins: Collection[str]) -> Mapping[str, 
         **varies,
         hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
         hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: _EXPOSED_HEADERS,
+        **({"Server-Timing": "database"} if database_asked else {}),
     }
 
 

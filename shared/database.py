@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,9 @@ _UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+ASKED: ContextVar[bool] = ContextVar("asked", default=False)
+"""Whether the database was asked for anything since a request set this to False."""
 
 Connection = asyncpg.pool.PoolConnectionProxy
 
@@ -161,6 +165,7 @@ class Database:
             StorageFull: it has no room to write.
         """
         assert self._pool is not None, "open() comes first"
+        ASKED.set(True)
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._turns.acquire()

@@ -47,6 +47,7 @@ class Problem(Exception):
         faults: Every field, parameter or header that is wrong.
         retry_after: Seconds after which trying again makes sense. Goes into Retry-After.
         headers: Further headers of the answer.
+        members: Further members of the body (RFC 9457 section 3.2).
     """
 
     status: ClassVar[int]
@@ -59,6 +60,7 @@ class Problem(Exception):
     faults: Sequence[Fault] = ()
     retry_after: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    members: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
@@ -76,7 +78,7 @@ class Problem(Exception):
             body["hint"] = self.hint
         if self.faults:
             body["errors"] = [{f.place: f.where, "code": f.code, "message": f.message} for f in self.faults]
-        body["request_id"] = request_id
+        body |= {**self.members, "request_id": request_id}
         headers = {"Content-Type": "application/problem+json", **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from shared import bearer, cors, errors, health, wire
-from shared.database import Database
+from shared.database import ASKED, Database
 from shared.errors import Problem, StartupError
 from shared.metrics import Metrics
 from shared.routes import PUBLIC, Handler, Route
@@ -130,6 +130,7 @@ def _envelope(realm: str, metrics: Metrics) -> Middleware:
     async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request)
+        ASKED.set(False)  # the requests of a connection share a context
         try:
             if wire.UNUSABLE in request:
                 raise errors.RequestMalformed("The address in the request line can't be understood")
@@ -229,6 +230,6 @@ def _finish_headers(origins: Collection[str]) -> Callable[[web.Request, web.Stre
         if (request_id := request.get(REQUEST_ID)) is not None:
             response.headers[wire.REQUEST_ID_HEADER] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.update(cors.headers(request, origins))
+        response.headers.update(cors.headers(request, origins, database_asked=ASKED.get()))
 
     return finish

@@ -69,10 +69,19 @@ class Claims:
 
 
 class TokenRefused(Problem):
-    """The base of every reason not to believe a token. RFC 6750 calls all of them invalid_token."""
+    """The base of every reason not to believe a token. RFC 6750 calls all of them invalid_token.
+
+    Args:
+        check: Which of the thirteen checks speaks; a member of the error's body.
+        detail: As in Problem.
+        hint: As in Problem.
+    """
 
     status = 401
     bearer_error = "invalid_token"
+
+    def __init__(self, check: int, detail: str, *, hint: str | None = None) -> None:
+        super().__init__(detail, hint, members={"check": check})
 
 
 class TokenTooLarge(TokenRefused):
@@ -240,24 +249,27 @@ class Verifier:
         """All checks but the last, which depends on the time."""
         _check_size(token)
         header, payload, signature = _segments(token)
-        key = _key_for(_object_in("header", header), keys)
+        key = _key_for(_object_in("header", header, 3), keys)
         if not key.jose.verify(token[: token.rindex(".")].encode("ascii"), signature):
             raise TokenSignatureInvalid(
+                8,
                 "The signature does not match: the header or the payload was changed after signing, or another key "
-                "signed it"
+                "signed it",
             )
-        claims = _read_claims(_object_in("payload", payload))
+        claims = _read_claims(_object_in("payload", payload, 9))
         self._check_parties(claims)
         return claims
 
     def _check_parties(self, claims: Claims) -> None:
         if claims.iss != self.issuer:
             raise TokenIssuerWrong(
+                12,
                 f"This service trusts the issuer {self.issuer!r}; the token is from {_shown(claims.iss)}",
                 hint="Set JWT_ISSUER to the same value in every service.",
             )
         if self.audience not in claims.aud:
             raise TokenAudienceWrong(
+                12,
                 f"This service accepts the audience {self.audience!r}; the token is for {_listed(claims.aud)}",
                 hint=f"Add {self.audience!r} to JWT_AUDIENCES of the auth service, or sign in where it is there.",
             )
@@ -265,19 +277,20 @@ class Verifier:
     def _check_times(self, claims: Claims, now: float) -> None:
         if now >= claims.exp + self.leeway:
             raise TokenExpired(
-                f"The token expired {_seconds(now - claims.exp)} ago", hint="Sign in again for a new one."
+                13, f"The token expired {_seconds(now - claims.exp)} ago", hint="Sign in again for a new one."
             )
         if claims.nbf is not None and now < claims.nbf - self.leeway:
-            raise TokenNotYetValid(f"The token is valid only in {_seconds(claims.nbf - now)}")
+            raise TokenNotYetValid(13, f"The token is valid only in {_seconds(claims.nbf - now)}")
         if claims.iat > now + self.leeway:
             raise TokenIssuedInFuture(
+                13,
                 f"The token was issued {_seconds(claims.iat - now)} from now",
                 hint="Set the clocks of both machines by the same time server.",
             )
         lifetime = claims.exp - claims.iat
         if lifetime > MAX_LIFETIME:
             raise TokenClaimInvalid(
-                f"The token lives for {_seconds(lifetime)} from iat to exp, at most {MAX_LIFETIME} s are accepted"
+                13, f"The token lives for {_seconds(lifetime)} from iat to exp, at most {MAX_LIFETIME} s are accepted"
             )
 
 
@@ -291,15 +304,15 @@ def _size(token: str, claims: Claims) -> int:
 def _check_size(token: str) -> None:
     size = len(token) if token.isascii() else len(token.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise TokenTooLarge(f"The token has {size} bytes, at most {MAX_BYTES} are accepted")
+        raise TokenTooLarge(1, f"The token has {size} bytes, at most {MAX_BYTES} are accepted")
     if not token.isascii():
-        raise TokenMalformed("The token holds bytes that are not ASCII")
+        raise TokenMalformed(1, "The token holds bytes that are not ASCII")
 
 
 def _segments(token: str) -> tuple[bytes, bytes, bytes]:
     segments = token.split(".")
     if len(segments) != SEGMENTS:
-        raise TokenMalformed(f"Expected {SEGMENTS} segments separated by dots, got {len(segments)}")
+        raise TokenMalformed(2, f"Expected {SEGMENTS} segments separated by dots, got {len(segments)}")
     return _decode("header", segments[0]), _decode("payload", segments[1]), _decode("signature", segments[2])
 
 
@@ -307,38 +320,39 @@ def _decode(name: str, segment: str) -> bytes:
     try:
         return decode(segment)
     except ValueError:
-        raise TokenMalformed(f"The {name} is not canonical base64url without padding") from None
+        raise TokenMalformed(2, f"The {name} is not canonical base64url without padding") from None
 
 
-def _object_in(name: str, data: bytes) -> dict[str, object]:
+def _object_in(name: str, data: bytes, check: int) -> dict[str, object]:
     try:
         value = strict_json.loads(data)
     except strict_json.NotStrict as error:
-        raise TokenMalformed(f"The {name} is not one strict JSON object: {error}") from None
+        raise TokenMalformed(check, f"The {name} is not one strict JSON object: {error}") from None
     if not isinstance(value, dict):
-        raise TokenMalformed(f"The {name} is not one strict JSON object: it is {strict_json.kind(value)}")
+        raise TokenMalformed(check, f"The {name} is not one strict JSON object: it is {strict_json.kind(value)}")
     return value
 
 
 def _key_for(header: dict[str, object], keys: KeySet) -> Key:
     for member in _REFUSED_HEADERS:
         if member in header:
-            raise TokenHeaderRefused(f"The header has {member!r}, which no token of this issuer has")
+            raise TokenHeaderRefused(4, f"The header has {member!r}, which no token of this issuer has")
     kind = header.get("typ")
     if not isinstance(kind, str) or kind.lower() != TYPE:
-        raise TokenTypeWrong(f"The header must have the typ {TYPE!r}, it has {_shown(kind)}")
+        raise TokenTypeWrong(5, f"The header must have the typ {TYPE!r}, it has {_shown(kind)}")
     kid = header.get("kid")
     if not isinstance(kid, str):
-        raise TokenMalformed(f"The header must name its key in kid as a string, it has {_shown(kid)}")
+        raise TokenMalformed(6, f"The header must name its key in kid as a string, it has {_shown(kid)}")
     key = keys.keys.get(kid)
     if key is None:
         raise TokenKeyUnknown(
+            6,
             f"The token is signed with the key {_shown(kid)}; this service knows {_listed(keys.kids)}",
             hint="Compare the kids in /health/ready of both services: they must be given the same keyring.",
         )
     if header.get("alg") != key.alg:
         raise TokenAlgorithmRefused(
-            f"The key {kid!r} is for the algorithm {key.alg!r}, the header says {_shown(header.get('alg'))}"
+            7, f"The key {kid!r} is for the algorithm {key.alg!r}, the header says {_shown(header.get('alg'))}"
         )
     return key
 
@@ -346,7 +360,7 @@ def _key_for(header: dict[str, object], keys: KeySet) -> Key:
 def _read_claims(payload: dict[str, object]) -> Claims:
     for name in _REQUIRED_CLAIMS:
         if name not in payload:
-            raise TokenClaimMissing(f"The token has no claim {name!r}")
+            raise TokenClaimMissing(10, f"The token has no claim {name!r}")
     return Claims(
         iss=_text(payload, "iss", MAX_TEXT),
         aud=_audiences(payload),
@@ -407,7 +421,7 @@ def _numeric_date(payload: dict[str, object], name: str) -> float:
 
 
 def _refuse(claim: str, fault: str) -> NoReturn:
-    raise TokenClaimInvalid(f"The claim {claim!r} {fault}")
+    raise TokenClaimInvalid(11, f"The claim {claim!r} {fault}")
 
 
 def _seconds(seconds: float) -> str:

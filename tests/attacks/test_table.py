@@ -2,18 +2,19 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
-from shared.errors import Problem
 from shared.keyring import Keyring
-from shared.tokens import Verifier
+from shared.tokens import TokenRefused, Verifier
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, NOW, SECRET, b64, encoded, sign
 from tests.attacks.table import LEEWAY, Attack, table
 from tests.pair import Pair, auth_app, posts_app, served
@@ -21,6 +22,20 @@ from tests.postgres import Server
 from tests.wire import exchange
 
 ATTACKS = list(table())
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "errors.md"
+
+
+def documented_checks() -> Mapping[str, Collection[int]]:
+    """Which checks docs/errors.md gives for each code of a token."""
+    rows = re.findall(r"^\| 401 \| `(token_\w+)` \| ([0-9–, ]+) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    found = {}
+    for code, text in rows:
+        ends = [[int(end) for end in part.split("–")] for part in text.split(", ")]
+        found[code] = {number for part in ends for number in range(part[0], part[-1] + 1)}
+    return found
+
+
+CHECKS = documented_checks()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +97,9 @@ async def test_both_services(attacked: Pair, attack: Attack) -> None:
             assert status == b"HTTP/1.1 200 OK"
             continue
         assert status == b"HTTP/1.1 401 Unauthorized"
-        assert json.loads(body)["code"] == (attack.code or "session_ended")
+        problem = json.loads(body)
+        assert problem["code"] == (attack.code or "session_ended")
+        assert problem.get("check", "") in CHECKS.get(problem["code"], ("",))
         challenge = headers["WWW-Authenticate"]
         assert challenge.startswith(f'Bearer realm="{realm}", error="invalid_token", error_description="')
         assert challenge.count('"') == 6
@@ -90,7 +107,7 @@ async def test_both_services(attacked: Pair, attack: Attack) -> None:
 
 
 Spec = dict[str, Any]
-Break = tuple[str, str, Callable[[Spec], None]]
+Break = tuple[str, int, str, Callable[[Spec], None]]
 
 
 def _set(part: str, name: str, value: object) -> Callable[[Spec], None]:
@@ -101,35 +118,35 @@ def _flag(name: str) -> Callable[[Spec], None]:
     return lambda spec: spec.update({name: True})
 
 
-# in the order of the checks: the field that is broken, the code, how
+# in the order of the checks: the field that is broken, the check's number, the code, how
 BREAKS: list[Break] = [
-    ("size", "token_too_large", _set("claims", "padding", "x" * 4096)),
-    ("end", "token_malformed", _flag("not_ascii")),
-    ("dots", "token_malformed", _flag("four_segments")),
-    ("padding", "token_malformed", _flag("padded")),
-    ("header", "token_malformed", _flag("duplicate_in_header")),
-    ("crit", "token_header_refused", _set("header", "crit", ["exp"])),
-    ("typ", "token_type_wrong", _set("header", "typ", "JWT")),
-    ("kid", "token_malformed", _set("header", "kid", 7)),
-    ("kid", "token_key_unknown", _set("header", "kid", "unknown")),
-    ("alg", "token_algorithm_refused", _set("header", "alg", "none")),
-    ("signature", "token_signature_invalid", _set("options", "secret", SECRET[::-1])),
-    ("payload", "token_malformed", _flag("duplicate_in_payload")),
-    ("jti", "token_claim_missing", lambda spec: spec["claims"].pop("jti")),
-    ("scope", "token_claim_invalid", _set("claims", "scope", 7)),
-    ("iss", "token_issuer_wrong", _set("claims", "iss", "other")),
-    ("aud", "token_audience_wrong", _set("claims", "aud", ["other"])),
-    ("exp", "token_expired", _set("claims", "exp", NOW - 30)),
-    ("nbf", "token_not_yet_valid", _set("claims", "nbf", NOW + 30)),
-    ("iat", "token_issued_in_future", _set("claims", "iat", NOW + 30)),
-    ("lifetime", "token_claim_invalid", lambda spec: spec["claims"].update(iat=NOW - 90_000)),
+    ("size", 1, "token_too_large", _set("claims", "padding", "x" * 4096)),
+    ("end", 1, "token_malformed", _flag("not_ascii")),
+    ("dots", 2, "token_malformed", _flag("four_segments")),
+    ("padding", 2, "token_malformed", _flag("padded")),
+    ("header", 3, "token_malformed", _flag("duplicate_in_header")),
+    ("crit", 4, "token_header_refused", _set("header", "crit", ["exp"])),
+    ("typ", 5, "token_type_wrong", _set("header", "typ", "JWT")),
+    ("kid", 6, "token_malformed", _set("header", "kid", 7)),
+    ("kid", 6, "token_key_unknown", _set("header", "kid", "unknown")),
+    ("alg", 7, "token_algorithm_refused", _set("header", "alg", "none")),
+    ("signature", 8, "token_signature_invalid", _set("options", "secret", SECRET[::-1])),
+    ("payload", 9, "token_malformed", _flag("duplicate_in_payload")),
+    ("jti", 10, "token_claim_missing", lambda spec: spec["claims"].pop("jti")),
+    ("scope", 11, "token_claim_invalid", _set("claims", "scope", 7)),
+    ("iss", 12, "token_issuer_wrong", _set("claims", "iss", "other")),
+    ("aud", 12, "token_audience_wrong", _set("claims", "aud", ["other"])),
+    ("exp", 13, "token_expired", _set("claims", "exp", NOW - 30)),
+    ("nbf", 13, "token_not_yet_valid", _set("claims", "nbf", NOW + 30)),
+    ("iat", 13, "token_issued_in_future", _set("claims", "iat", NOW + 30)),
+    ("lifetime", 13, "token_claim_invalid", lambda spec: spec["claims"].update(iat=NOW - 90_000)),
 ]
 
 
 def broken(*breaks: Break) -> str:
     """A token with all of this wrong at once."""
     spec: Spec = {"header": dict(HEADER), "claims": dict(CLAIMS), "options": {}}
-    for _, _, how in breaks:
+    for *_, how in breaks:
         how(spec)
     head, payload = encoded(spec["header"]), encoded(spec["claims"])
     if spec.get("duplicate_in_header"):
@@ -155,17 +172,25 @@ def b64_decode(segment: str) -> bytes:
 
 def refusal(verifier: Verifier, token: str) -> str | None:
     """The code of the refusal, or None."""
+    found = refusal_by_check(verifier, token)
+    return found[1] if found else None
+
+
+def refusal_by_check(verifier: Verifier, token: str) -> tuple[int, str] | None:
+    """The number of the check that refuses it and the code, or None."""
     try:
         verifier.verify(token, NOW)
-    except Problem as problem:
-        return problem.code
+    except TokenRefused as problem:
+        check = problem.members["check"]
+        assert isinstance(check, int)
+        return check, problem.code
     return None
 
 
-@pytest.mark.parametrize("one", BREAKS, ids=lambda one: f"{one[0]} {one[1]}")
+@pytest.mark.parametrize("one", BREAKS, ids=lambda one: f"{one[0]} {one[2]}")
 def test_one_thing_wrong(verifier: Verifier, one: Break) -> None:
-    """Each thing that is wrong speaks for itself where nothing else is wrong."""
-    assert refusal(verifier, broken(one)) == one[1]
+    """Each thing that is wrong speaks for itself where nothing else is wrong, by the number of its check too."""
+    assert refusal_by_check(verifier, broken(one)) == one[1:3]
 
 
 def test_of_two_things_wrong_the_first_check_speaks(verifier: Verifier) -> None:
@@ -175,4 +200,4 @@ def test_of_two_things_wrong_the_first_check_speaks(verifier: Verifier) -> None:
     for first, second in pairs:
         if {first[0], second[0]} == {"iat", "lifetime"}:
             continue  # both set iat
-        assert refusal(verifier, broken(first, second)) == first[1], (first[:2], second[:2])
+        assert refusal_by_check(verifier, broken(first, second)) == first[1:3], (first[:3], second[:3])

@@ -24,7 +24,7 @@ def test_a_token_is_explained_with_its_times_in_words() -> None:
 def test_a_refused_token_is_explained_with_the_code() -> None:
     """The verdict on a bad token is the code and the detail that a service would answer."""
     text = "\n".join(explain(with_claims(aud=["billing"]), NOW, VERIFIER))
-    assert "verdict: refused, token_audience_wrong: This service accepts the audience 'posts'" in text
+    assert "verdict: refused by check 12 of 13, token_audience_wrong: This service accepts the audience 'posts'" in text
     assert "hint: Add 'posts' to JWT_AUDIENCES" in text
 
 
@@ -64,5 +64,5 @@ def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path) ->
     without = command("token", "inspect", given=f"{token()}\n")
     assert "Nothing was verified" in without.stdout
     verified = command("token", "inspect", "-", given=with_claims(exp=1, iat=0), JWT_KEYRING_FILE=str(file))
-    assert "refused, token_expired" in verified.stdout
+    assert "refused by check 13 of 13, token_expired" in verified.stdout
     assert (without.returncode, verified.returncode) == (0, 0)

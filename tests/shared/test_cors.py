@@ -119,6 +119,25 @@ async def test_a_page_can_read_an_error(
     assert words(reply, "Vary") == {"Origin"}
 
 
+async def test_a_page_learns_whether_the_database_was_asked(open_pair: Pair, keyring_file: Path) -> None:
+    """Server-Timing names the database exactly where it was asked for this answer, on one connection as on many."""
+    posts, token = f"{open_pair.posts}/posts", person(keyring_file).token
+    for call, asked in (
+        ({"url": posts, "token": token}, True),
+        ({"url": posts, "token": token[:-3]}, False),
+        ({"url": f"{posts}/1", "token": person(keyring_file, scope="").token}, False),
+        ({"url": f"{posts}/1", "token": token}, True),
+        ({"url": f"{open_pair.posts}/health/live"}, False),
+        ({"url": f"{open_pair.posts}/health/ready"}, True),
+        ({"url": f"{open_pair.auth}/me", "token": token[:-3]}, False),
+    ):
+        reply = await open_pair.call("GET", **call, headers={"Origin": APP})
+        assert reply.headers.get("Server-Timing") == ("database" if asked else None), call
+        assert "Server-Timing" in words(reply, "Access-Control-Expose-Headers")
+        # nobody else is told
+        assert "Server-Timing" not in (await open_pair.call("GET", **call)).headers
+
+
 @pytest.mark.parametrize("origin", STRANGERS)
 async def test_other_origins_get_nothing(open_pair: Pair, origin: str) -> None:
     """No other origin gets a CORS header, neither on a preflight nor on an answer; both vary by origin."""
