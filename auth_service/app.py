@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from auth_service import __doc__ as description
 from auth_service.accounts import Accounts
 from auth_service.handlers import ACCOUNTS, SESSIONS, TRUSTED_PROXIES
 from auth_service.passwords import PasswordHasher
@@ -49,7 +50,15 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         absolute_seconds=settings.session_absolute_seconds,
     )
 
-    app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
+    app = service.application(
+        settings,
+        verifier,
+        ROUTES,
+        body_limit=BODY_LIMIT,
+        description=description or "",
+        database=database,
+        clock=clock,
+    )
     app[ACCOUNTS] = create_accounts(settings, database, hasher)
     app[SESSIONS] = Sessions(sessions, signer)
     app[TRUSTED_PROXIES] = settings.trusted_proxies

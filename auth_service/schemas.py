@@ -10,21 +10,32 @@ from pydantic import Field, TypeAdapter
 
 from auth_service.model import Role, Session, User
 from auth_service.password_rules import MAX_LENGTH
-from shared.body import Schema
+from shared.routes import Header, Id, Schema
 from shared.text import LINE, PROSE
 from shared.tokens import MAX_NAME
 
-Email = Annotated[str, Field(max_length=254), LINE]
-Password = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), PROSE]
-Name = Annotated[str, Field(max_length=MAX_NAME), LINE]
+Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), LINE]
+Password = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery staple"]), PROSE]
+NewPassword = Annotated[
+    Password,
+    Field(
+        description="At least 15 characters, unless the operator chose otherwise; none that everybody tries first, and"
+        " none made of the address or the name"
+    ),
+]
+Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), LINE]
 RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
+
+SESSION_ID = USER_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
+
+NO_STORE = Header("Cache-Control", "No cache may keep it", "no-store", "no-store")
 
 
 class Registration(Schema):
     """Body of POST /register."""
 
-    email: Email
-    password: Password
+    email: Annotated[Email, Field(json_schema_extra={"format": "email"})]
+    password: NewPassword
     name: Name
 
 
@@ -57,22 +68,22 @@ class PasswordChange(Schema):
     """Body of POST /me/password."""
 
     current_password: Password
-    new_password: Password
+    new_password: NewPassword
 
 
 class UserChange(Schema):
     """Body of PATCH /users/{id}: what is not there stays as it is."""
 
     # the defaults are never looked at: only what was sent counts
-    disabled: bool = False
-    role: Role = "user"
+    disabled: bool = Field(default_factory=bool)
+    role: Role = Field(default_factory=lambda: "user")
 
 
 class UsersWanted(Schema):
     """Query of GET /users."""
 
-    limit: Annotated[int, Field(ge=1, le=100, strict=False)] = 20
-    cursor: str | None = None
+    limit: Annotated[int, Field(ge=1, le=100, strict=False, description="Most users of a page")] = 20
+    cursor: str | None = Field(default=None, description="`next` of the page before")
 
 
 @dataclass(frozen=True, slots=True)

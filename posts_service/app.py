@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from posts_service import __doc__ as description
 from posts_service.handlers import POSTS
 from posts_service.posts import Posts
 from posts_service.routes import ROUTES
@@ -28,7 +29,15 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     verifier = settings.verifier()
     database = create_database(settings)
 
-    app = service.application(settings, verifier, ROUTES, body_limit=BODY_LIMIT, database=database, clock=clock)
+    app = service.application(
+        settings,
+        verifier,
+        ROUTES,
+        body_limit=BODY_LIMIT,
+        description=description or "",
+        database=database,
+        clock=clock,
+    )
     store = PostStore(database)
     app[POSTS] = Posts(store)
     app.cleanup_ctx.append(Sweeper(store.sweep).lifespan)

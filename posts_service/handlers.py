@@ -10,22 +10,18 @@ from posts_service.model import Edit, Filter, Post
 from posts_service.posts import Posts, normalised
 from shared import body, conditions, query
 from shared.bearer import CLAIMS
-from shared.errors import HeaderInvalid, NotFound
+from shared.errors import HeaderInvalid
 
 POSTS = web.AppKey("posts", Posts)
 
-MERGE_PATCH = "application/merge-patch+json"
-
-_ID = re.compile(r"[1-9][0-9]{0,18}")
-_MAX_ID = 2**63 - 1
 # up to nine digits fit the column
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(schemas.IDEMPOTENCY_KEY.pattern)
 
 
 async def page(request: web.Request) -> web.Response:
     """GET /posts: a page, the newest first."""
-    wanted = query.read(request, schemas.PageWanted, lists=("tag",))
+    wanted = query.read(request, schemas.PageWanted)
     author_id = None
     if wanted.author is not None:
         author_id = request[CLAIMS].sub if wanted.author == schemas.ME else UUID(wanted.author)
@@ -48,7 +44,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """GET /posts/{id}: one post."""
-    post = await request.app[POSTS].find(_post_id(request))
+    post = await request.app[POSTS].find(schemas.POST_ID.read(request))
     if conditions.matches(request, hdrs.IF_NONE_MATCH, _etag(post), weakly=True):
         return web.Response(status=304, headers={hdrs.ETAG: _etag(post)})
     return _shown(post)
@@ -56,15 +52,15 @@ async def show(request: web.Request) -> web.Response:
 
 async def edit(request: web.Request) -> web.Response:
     """PATCH /posts/{id}: change some of it."""
-    post_id, versions = _post_id(request), _versions(request)
-    wanted = await body.read(request, schemas.Change, media_types=(body.JSON, MERGE_PATCH))
+    post_id, versions = schemas.POST_ID.read(request), _versions(request)
+    wanted = await body.read(request, schemas.Change)
     changes = Edit(**wanted.model_dump(exclude_unset=True))
     return _shown(await request.app[POSTS].edit(post_id, request[CLAIMS], changes, versions))
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /posts/{id}: take it away."""
-    await request.app[POSTS].delete(_post_id(request), request[CLAIMS], _versions(request))
+    await request.app[POSTS].delete(schemas.POST_ID.read(request), request[CLAIMS], _versions(request))
     return web.Response(status=204)
 
 
@@ -94,16 +90,11 @@ def _versions(request: web.Request) -> list[int] | None:
 
 
 def _idempotency_key(request: web.Request) -> str | None:
-    keys = request.headers.getall("Idempotency-Key", [])
+    keys = request.headers.getall(schemas.IDEMPOTENCY_KEY.name, [])
     if not keys:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise HeaderInvalid.of("Idempotency-Key", "it must be one header of 1 to 255 visible ASCII characters")
+        raise HeaderInvalid.of(
+            schemas.IDEMPOTENCY_KEY.name, "it must be one header of 1 to 255 visible ASCII characters"
+        )
     return keys[0]
-
-
-def _post_id(request: web.Request) -> int:
-    text = request.match_info["id"]
-    if _ID.fullmatch(text) and int(text) <= _MAX_ID:
-        return int(text)
-    raise NotFound("There is no such post: ids are whole numbers from 1")

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from shared.errors import Problem
-from shared.routes import OPTIONAL, PUBLIC, SIGNED_IN, Handler, Route
+from shared.routes import OPTIONAL, PUBLIC, ROUTE, SIGNED_IN, Handler, Route
 from shared.tokens import Claims, TokenKeyUnknown, Verifier
 
 CLAIMS: web.RequestKey[Claims] = web.RequestKey("claims", Claims)
@@ -44,7 +44,7 @@ def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], 
 
     The scope is checked before the body is read. A token in the query or in a cookie is never looked at.
     """
-    access: Mapping[tuple[str, str], str] = {(route.method, route.path): route.access for route in routes}
+    table: Mapping[tuple[str, str], Route] = {(route.method, route.path): route for route in routes}
 
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,7 +52,8 @@ def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], 
         if resource is None:  # 404 and 405 have no resource, and nothing to protect
             return await handler(request)
         method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
-        needed = access[method, resource.canonical]
+        route = request[ROUTE] = table[method, resource.canonical]
+        needed = route.access
         if needed != PUBLIC and (needed != OPTIONAL or hdrs.AUTHORIZATION in request.headers):
             request[CLAIMS] = await _allowed(request, verifier, needed, clock())
         return await handler(request)

@@ -6,13 +6,12 @@ from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import LooseHeaders
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared import errors, strict_json
 from shared.errors import Fault
-
-JSON = "application/json"
+from shared.routes import JSON, ROUTE, Schema
 
 READ_SECONDS = 20.0
 """How long a body may take to arrive."""
@@ -22,26 +21,22 @@ MAX_MEMBERS = 50
 """Members of a body; no schema has as many, and each that is unknown would be named."""
 
 
-class Schema(BaseModel):
-    """The base of request bodies: JSON types as they are, unknown fields refused, values fixed once read."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
 S = TypeVar("S", bound=Schema)
 T = TypeVar("T")
 
 
-async def read(request: web.Request, schema: type[S], media_types: Collection[str] = (JSON,)) -> S:
-    """Read the body as `schema`.
+async def read(request: web.Request, schema: type[S]) -> S:
+    """Read the body as `schema`, which is what the request's route says it must be.
 
     Raises:
-        MediaTypeUnsupported: it isn't declared as one of `media_types` in UTF-8.
+        MediaTypeUnsupported: it isn't declared in UTF-8 as one of the route's media types.
         RequestTimeout: it took longer than READ_SECONDS to arrive.
         BodyMalformed: it isn't one strict JSON object.
         ValidationFailed: fields are missing, unknown, or not allowed.
     """
-    _check_media_type(request, media_types)
+    route = request[ROUTE]
+    assert route.body is schema, f"give the Route of {route.method} {route.path} the body {schema.__name__}"
+    _check_media_type(request, route.media_types)
     try:
         async with asyncio.timeout(READ_SECONDS):
             data = await request.read()
@@ -67,7 +62,7 @@ def response(
     adapter: TypeAdapter[T], value: T, *, status: int = 200, headers: LooseHeaders | None = None
 ) -> web.Response:
     """Answer with `value` as JSON in UTF-8, with times in RFC 3339."""
-    return web.Response(status=status, headers=headers, body=adapter.dump_json(value), content_type="application/json")
+    return web.Response(status=status, headers=headers, body=adapter.dump_json(value), content_type=JSON)
 
 
 def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:

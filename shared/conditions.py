@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from shared.errors import HeaderInvalid
+from shared.routes import Header
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 # elements may be empty (RFC 9110 section 5.6.1.2)
-_LIST = re.compile(rf"[\s,]*{_TAG}\s*(?:,[\s,]*{_TAG}\s*)*(?:,[\s,]*)?")
+_TAGS = rf"[\s,]*{_TAG}\s*(?:,[\s,]*{_TAG}\s*)*(?:,[\s,]*)?"
+_LIST = re.compile(_TAGS)
 _ONE = re.compile(_TAG)
+_PATTERN = rf"\s*\*\s*|{_TAGS}"
+
+IF_MATCH = Header("If-Match", "Only if it still has one of these ETags; `*` for any", _PATTERN, '"1"')
+IF_NONE_MATCH = Header("If-None-Match", "Only if it has none of these ETags by now", _PATTERN, '"1"')
 
 
 def entity_tags(request: web.Request, header: str) -> Sequence[str] | None:

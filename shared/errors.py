@@ -62,11 +62,21 @@ class Problem(Exception):
     headers: dict[str, str] = field(default_factory=dict)
     members: Mapping[str, object] = field(default_factory=dict)
 
+    @classmethod
+    def meaning(cls) -> str:
+        """What it means, in the words of its docstring."""
+        return " ".join((cls.__doc__ or "").split())
+
+    @classmethod
+    def example(cls) -> Self:
+        """One as it could be, for the OpenAPI document."""
+        return cls(cls.meaning())
+
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
 
-    def render(self, request_id: str) -> Answer:
-        """Render the answer. The `type` is about:blank, so `title` is the status phrase and `code` tells them apart."""
+    def content(self, request_id: str) -> dict[str, object]:
+        """The members of the body. `type` is about:blank, so `title` is the status phrase; `code` says which."""
         body: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -78,12 +88,15 @@ class Problem(Exception):
             body["hint"] = self.hint
         if self.faults:
             body["errors"] = [{f.place: f.where, "code": f.code, "message": f.message} for f in self.faults]
-        body |= {**self.members, "request_id": request_id}
+        return {**body, **self.members, "request_id": request_id}
+
+    def render(self, request_id: str) -> Answer:
+        """Render the answer."""
         headers = {"Content-Type": "application/problem+json", **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         # ASCII escapes: a lone surrogate that a client sent can be told back without breaking the encoding
-        return Answer(self.status, headers, json.dumps(body).encode())
+        return Answer(self.status, headers, json.dumps(self.content(request_id)).encode())
 
 
 def codes(base: type[Problem] = Problem) -> Iterator[type[Problem]]:
@@ -101,9 +114,20 @@ class BodyMalformed(Problem):
 
 
 class ParameterInvalid(Problem):
-    """A query or path parameter is unknown, or its value is not allowed."""
+    """A query parameter is unknown, or its value is not allowed."""
 
     status, code = 400, "parameter_invalid"
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> Self:
+        """Make one error of all that is wrong with the parameters, or of the first MAX_FAULTS of it."""
+        found = faults[:MAX_FAULTS]
+        return cls("; ".join(f"{fault.where}: {fault.message}" for fault in found), faults=found)
+
+    @classmethod
+    def example(cls) -> Self:
+        """As in Problem."""
+        return cls.of([Fault("limit", "out_of_range", "it must be at most 100; 500 was sent", "parameter")])
 
 
 class RequestMalformed(Problem):
@@ -152,6 +176,11 @@ class HeaderInvalid(Problem):
         """Make the error of one header."""
         return cls(f"{header}: {message}", faults=[Fault(header, "header_invalid", message, "header")])
 
+    @classmethod
+    def example(cls) -> Self:
+        """As in Problem."""
+        return cls.of("If-Match", 'it must be "*" or tags in double quotes with a comma between two')
+
 
 class ValidationFailed(Problem):
     """The body is JSON, but fields of it are missing, unknown or not allowed; `errors` names every one."""
@@ -163,6 +192,16 @@ class ValidationFailed(Problem):
         """Make one error of all that is wrong with the fields of a body, or of the first MAX_FAULTS of it."""
         found = tuple(islice(faults, MAX_FAULTS))
         return cls("; ".join(f"{fault.where.removeprefix('/')}: {fault.message}" for fault in found), faults=found)
+
+    @classmethod
+    def example(cls) -> Self:
+        """As in Problem."""
+        return cls.of(
+            [
+                Fault("/nmae", "field_unknown", "there is no such field"),
+                Fault("/name", "field_missing", "this field is required"),
+            ]
+        )
 
 
 class InternalError(Problem):

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from shared import bearer, cors, errors, health, wire
+from shared import bearer, cors, docs, errors, health, wire
 from shared.database import ASKED, Database
 from shared.errors import Problem, StartupError
 from shared.metrics import Metrics
@@ -50,24 +50,31 @@ def application(
     routes: Sequence[Route],
     *,
     body_limit: int,
+    description: str = "",
     database: Database | None = None,
     clock: Clock = time.time,
 ) -> web.Application:
     """Build the application: every request gets an id, an access check, an error body, a log line and a count.
 
-    Health routes are added. While it serves, the key file is watched, the database open, and metrics are answered.
+    Health routes, the OpenAPI document and its page are added. While it serves, the key file is watched, the database
+    open, and metrics are answered.
 
     Args:
-        settings: Where metrics are answered.
-        verifier: Decides about tokens; its audience is also the realm of the challenges.
+        settings: Where metrics are answered, whose pages may call, and whether there is /docs.
+        verifier: Decides about tokens; its audience is also the realm of the challenges, and the service's name.
         routes: The whole table of this service.
         body_limit: Bytes of a request body above which it is refused unread.
+        description: What the service does, for its OpenAPI document.
         database: The service's own, if it has one.
         clock: Seconds since the epoch; what token times are compared with.
+
+    Raises:
+        StartupError: /docs is wanted, and its files are not installed.
     """
     wire.install()
     origins = frozenset(filter(None, settings.cors_origins.split(",")))
     table = [*routes, *health.routes(verifier.keyring, database)]
+    table += docs.routes(verifier.audience, description, table, page=settings.docs)
     table += tuple(_options(table, origins))
     metrics = Metrics(verifier.keyring)
     app = web.Application(

@@ -86,6 +86,7 @@ class ServiceSettings(VerifierSettings):
     cors_origins: Annotated[
         str, AfterValidator(_origins), Field(description="Origins whose pages may call it from a browser, by commas")
     ] = ""
+    docs: Annotated[bool, Field(description="Answer GET /docs, a page to read and try the API")] = True
     log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
 
 

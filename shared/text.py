@@ -1,7 +1,31 @@
 """Which text is accepted from outside: what Postgres can store, UTF-8 can carry and a log line survives."""
 
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a string field holds.
+
+    Args:
+        check: Raises where a text is refused.
+        pattern: The same as a regular expression (ECMA-262), as far as one can say it, for the OpenAPI document.
+    """
+
+    check: Callable[[str], str]
+    pattern: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
 
 
 def fault_in_line(text: str) -> str | None:
@@ -46,8 +70,10 @@ def _prose(text: str) -> str:
     return text
 
 
-LINE = AfterValidator(_line)
+_NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+
+LINE = Text(_line, rf"^[^{_NO_CONTROL}]*[^\s{_NO_CONTROL}][^{_NO_CONTROL}]*$")
 """For a string field of one line that shows something."""
 
-PROSE = AfterValidator(_prose)
+PROSE = Text(_prose, r"^[^\u0000]*$")
 """For a string field of free text."""

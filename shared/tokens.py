@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import NoReturn
+from typing import ClassVar, NoReturn, Self
 from uuid import UUID
 
 from shared import strict_json
@@ -72,100 +72,107 @@ class TokenRefused(Problem):
     """The base of every reason not to believe a token. RFC 6750 calls all of them invalid_token.
 
     Args:
-        check: Which of the thirteen checks speaks; a member of the error's body.
+        check: Which of the thirteen checks speaks, one of `checks`; a member of the error's body.
         detail: As in Problem.
         hint: As in Problem.
     """
 
     status = 401
     bearer_error = "invalid_token"
+    checks: ClassVar[tuple[int, ...]]
+    """The checks that answer with this code."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """As in Problem."""
+        return cls(cls.checks[0], cls.meaning())
 
     def __init__(self, check: int, detail: str, *, hint: str | None = None) -> None:
         super().__init__(detail, hint, members={"check": check})
 
 
 class TokenTooLarge(TokenRefused):
-    """Check 1: longer than any token of ours."""
+    """Longer than any token of ours."""
 
-    code = "token_too_large"
+    checks, code = (1,), "token_too_large"
 
 
 class TokenMalformed(TokenRefused):
-    """Checks 1 to 3, 6 and 9: not three segments of canonical base64url with one JSON object each."""
+    """Not three segments of canonical base64url with one JSON object each."""
 
-    code = "token_malformed"
+    checks, code = (1, 2, 3, 6, 9), "token_malformed"
 
 
 class TokenHeaderRefused(TokenRefused):
-    """Check 4: the header brings its own key, or asks for an extension."""
+    """The header brings its own key, or asks for an extension."""
 
-    code = "token_header_refused"
+    checks, code = (4,), "token_header_refused"
 
 
 class TokenTypeWrong(TokenRefused):
-    """Check 5: a JWT, but not an access token."""
+    """A JWT, but not an access token."""
 
-    code = "token_type_wrong"
+    checks, code = (5,), "token_type_wrong"
 
 
 class TokenKeyUnknown(TokenRefused):
-    """Check 6: signed with a key that this service does not hold."""
+    """Signed with a key that this service does not hold."""
 
-    code = "token_key_unknown"
+    checks, code = (6,), "token_key_unknown"
 
 
 class TokenAlgorithmRefused(TokenRefused):
-    """Check 7: alg is not that of the key."""
+    """The header names another algorithm than that of the key."""
 
-    code = "token_algorithm_refused"
+    checks, code = (7,), "token_algorithm_refused"
 
 
 class TokenSignatureInvalid(TokenRefused):
-    """Check 8: header or payload are not what was signed."""
+    """Header or payload are not what was signed."""
 
-    code = "token_signature_invalid"
+    checks, code = (8,), "token_signature_invalid"
 
 
 class TokenClaimMissing(TokenRefused):
-    """Check 10: a claim that every access token has is not there."""
+    """A claim that every access token has is not there."""
 
-    code = "token_claim_missing"
+    checks, code = (10,), "token_claim_missing"
 
 
 class TokenClaimInvalid(TokenRefused):
-    """Checks 11 and 13: a claim has a type or a value that no access token has."""
+    """A claim has a type or a value that no access token has."""
 
-    code = "token_claim_invalid"
+    checks, code = (11, 13), "token_claim_invalid"
 
 
 class TokenIssuerWrong(TokenRefused):
-    """Check 12: from somebody else."""
+    """From somebody else."""
 
-    code = "token_issuer_wrong"
+    checks, code = (12,), "token_issuer_wrong"
 
 
 class TokenAudienceWrong(TokenRefused):
-    """Check 12: meant for other services."""
+    """Meant for other services."""
 
-    code = "token_audience_wrong"
+    checks, code = (12,), "token_audience_wrong"
 
 
 class TokenExpired(TokenRefused):
-    """Check 13: exp has passed."""
+    """Its time is over: exp has passed."""
 
-    code = "token_expired"
+    checks, code = (13,), "token_expired"
 
 
 class TokenNotYetValid(TokenRefused):
-    """Check 13: nbf is still to come."""
+    """Its time has not come: nbf is still to come."""
 
-    code = "token_not_yet_valid"
+    checks, code = (13,), "token_not_yet_valid"
 
 
 class TokenIssuedInFuture(TokenRefused):
-    """Check 13: iat is still to come, so one of the two clocks is wrong."""
+    """Issued later than now: iat is still to come, so one of two clocks is wrong."""
 
-    code = "token_issued_in_future"
+    checks, code = (13,), "token_issued_in_future"
 
 
 class Memo:

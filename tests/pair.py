@@ -18,6 +18,7 @@ import posts_service.app
 import posts_service.settings
 from shared.service import Clock
 from shared.wire import SERVER_OPTIONS
+from tests.openapi import documents
 
 PASSWORD = "a long enough passphrase"
 _numbers = count(1)
@@ -56,7 +57,7 @@ class Pair:
     http: ClientSession = field(repr=False)
 
     async def call(self, method: str, url: str, json: object = None, token: str | None = None, **options: Any) -> Reply:
-        """Send one request; `url` starts with the base URL of either service."""
+        """Send one request; `url` starts with the base URL of a service, whose document the answer must fit."""
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **options.pop("headers", {})}
         headers.setdefault("X-Forwarded-For", new_address())
         if json is not None:
@@ -66,6 +67,10 @@ class Pair:
             options["data"] = BytesIO(options["data"])
         async with self.http.request(method, url, headers=headers, **options) as response:
             body = await response.json(content_type=None) if await response.read() else None
+            for service, base in (("auth", self.auth), ("posts", self.posts)):
+                if url.startswith(f"{base}/"):
+                    asked = method, response.url.path
+                    documents.check(service, asked, status=response.status, headers=response.headers, body=body)
             return Reply(response.status, response.headers, body)
 
     async def register(self, email: str, password: str = PASSWORD, name: str = "Ada") -> Reply:

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from auth_service import schemas
-from auth_service.handlers import ACCOUNTS, SESSIONS, client_of, path_id
+from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
 from auth_service.sessions import Tokens
 from shared import body
 from shared.bearer import CLAIMS
@@ -26,13 +26,13 @@ async def refresh(request: web.Request) -> web.Response:
 
 
 async def logout(request: web.Request) -> web.Response:
-    """POST /logout: end the session of the bearer token, or else of the refresh token in the body."""
-    sessions, client = request.app[SESSIONS], client_of(request)
-    if claims := request.get(CLAIMS):
-        await sessions.log_out_by(claims, client)
-    else:
+    """POST /logout: end the session of the refresh token in the body, of the bearer token, or of both."""
+    sessions, client, claims = request.app[SESSIONS], client_of(request), request.get(CLAIMS)
+    if claims is None or request.can_read_body:
         given = await body.read(request, schemas.Refresh)
         await sessions.log_out(given.refresh_token, client)
+    if claims is not None:
+        await sessions.log_out_by(claims, client)
     return web.Response(status=204)
 
 
@@ -45,7 +45,7 @@ async def everywhere(request: web.Request) -> web.Response:
 
 async def end(request: web.Request) -> web.Response:
     """DELETE /sessions/{id}: end one."""
-    await request.app[SESSIONS].end(request[CLAIMS], path_id(request), client_of(request))
+    await request.app[SESSIONS].end(request[CLAIMS], schemas.SESSION_ID.read(request), client_of(request))
     return web.Response(status=204)
 
 

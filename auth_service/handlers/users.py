@@ -6,7 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from auth_service import schemas
-from auth_service.handlers import ACCOUNTS, SESSIONS, client_of, path_id
+from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
 from auth_service.model import User
 from shared import body, cursor, query
 from shared.bearer import CLAIMS
@@ -29,7 +29,7 @@ async def page(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """GET /users/{id}: one."""
     await request.app[SESSIONS].admin_of(request[CLAIMS])
-    return body.response(schemas.USER, await request.app[ACCOUNTS].get(path_id(request)))
+    return body.response(schemas.USER, await request.app[ACCOUNTS].get(schemas.USER_ID.read(request)))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -38,7 +38,7 @@ async def change(request: web.Request) -> web.Response:
     wanted = await body.read(request, schemas.UserChange)
     admin = await request.app[SESSIONS].admin_of(request[CLAIMS])
     changed = await request.app[ACCOUNTS].change(
-        path_id(request), admin, client_of(request), **wanted.model_dump(exclude_unset=True)
+        schemas.USER_ID.read(request), admin, client_of(request), **wanted.model_dump(exclude_unset=True)
     )
     return body.response(schemas.USER, changed)
 

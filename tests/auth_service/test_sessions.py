@@ -259,13 +259,17 @@ async def test_an_expired_access_token_logs_nobody_out(database_url: str, keyrin
         assert again.status == 200
 
 
-async def test_of_two_tokens_in_a_log_out_the_bearer_counts(auth: Auth) -> None:
-    """With a bearer token and a body the session of the bearer token ends."""
+async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
+    """With a bearer token and a refresh token in the body both sessions end, and a wrong body ends none."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
+    third = await auth.sign_in(member.email)
+    wrong = await auth.ask("POST", "/logout", {"refresh": other.refresh}, member.tokens.access)
+    assert (wrong.status, wrong.code) == (422, "validation_failed")
+    assert len(await auth.sessions_of(member.id)) == 3
     reply = await auth.ask("POST", "/logout", {"refresh_token": other.refresh}, member.tokens.access)
     assert reply.status == 204
-    assert await auth.sessions_of(member.id) == {other.session}
+    assert await auth.sessions_of(member.id) == {third.session}
 
 
 async def test_after_a_log_out_only_auth_asks_for_the_session(pair: Pair) -> None:

@@ -1,0 +1,1 @@
+"""The OpenAPI documents, and whether the services keep to them."""

@@ -1,0 +1,73 @@
+"""What the OpenAPI documents say of an answer; every answer that a test gets through `Pair` is held against it."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema_rs import Validator, validator_for
+
+import auth_service.routes
+import posts_service.routes
+from shared import health, openapi
+from shared.keyring import Keyring
+from tests.attacks.forge import KEYRING
+
+ROUTES = {"auth": auth_service.routes.ROUTES, "posts": posts_service.routes.ROUTES}
+
+
+@cache
+def document(service: str) -> dict[str, Any]:
+    """The document of `auth` or `posts`, as the service makes it."""
+    return openapi.document(service, "", [*ROUTES[service], *health.routes(Keyring(text=KEYRING), None)])
+
+
+def check(service: str, request: tuple[str, str], *, status: int, headers: Mapping[str, str], body: object) -> None:
+    """Fail where the document says otherwise: status, code, headers that are there, and the form of the body.
+
+    Addresses that are not there, and methods that an address does not take, are not in it.
+
+    Args:
+        service: auth or posts.
+        request: Method and path.
+        status: The answer's.
+        headers: The answer's.
+        body: The answer's, read as JSON.
+    """
+    method, path = request
+    operation = _operation(service, path, method.lower())
+    if operation is None:
+        return
+    said = operation["responses"].get(str(status))
+    assert said is not None, f"{method} {path} answers {status} {body}, which is not documented"
+    for name, header in said["headers"].items():
+        assert name in headers or not header["required"], f"{method} {path}: {status} without {name}"
+        if name in headers:
+            assert re.search(header["schema"]["pattern"], headers[name]), f"{name}: {headers[name]}"
+    contents = said.get("content")
+    if contents is None:
+        assert body is None
+        return
+    (media_type,) = contents
+    assert headers["Content-Type"].partition(";")[0] == media_type
+    _validator(service, path_of(service, path), method.lower(), str(status)).validate(body)
+
+
+def path_of(service: str, path: str) -> str:
+    """The path of the document that this one is an instance of, or itself."""
+    for template in document(service)["paths"]:
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return str(template)
+    return path
+
+
+def _operation(service: str, path: str, method: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = document(service)["paths"].get(path_of(service, path), {}).get(method)
+    return found
+
+
+@cache
+def _validator(service: str, path: str, method: str, status: str) -> Validator:
+    whole = document(service)
+    (content,) = whole["paths"][path][method]["responses"][status]["content"].values()
+    return validator_for({**content["schema"], "components": whole["components"]})
