@@ -100,13 +100,13 @@ def document(name: str, description: str, routes: Sequence[Route]) -> Json:
 
 
 def _operation(route: Route, name: str, schemas: Mapping[int, Json]) -> Json:
-    summary = inspect.getdoc(route.handler) or ""
+    # the docstring of a handler begins with method and path
+    summary = (inspect.getdoc(route.handler) or "").partition(": ")[2].partition("\n")[0].rstrip(".")
     group = route.handler.__module__.rpartition(".")[2]
     operation: Json = {
         "tags": [name if group in ("handlers", "__main__") else group],
         "operationId": route.handler.__name__,
-        # the docstring of a handler begins with method and path
-        "summary": summary.partition(": ")[2].partition("\n")[0].rstrip("."),
+        "summary": summary[:1].upper() + summary[1:],
         "parameters": list(_parameters(route)),
         "responses": dict(sorted(_responses(route, schemas).items())),
     }
