@@ -1,8 +1,10 @@
 """The virtual environment: which Python may make it, when it is made anew, and when it is left alone."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         venv.mkdir()
         (venv / ".unfinished").touch()
         (venv / "left.txt").touch()
-        installation.refresh("test")
+        with (root / "said.txt").open("w") as said, redirect_stdout(said):
+            installation.refresh("test")
         yield root
 
 
@@ -42,6 +45,16 @@ def test_an_old_python_is_turned_away_in_one_line() -> None:
     assert answer.stderr.count("\n") == 1
     for part in ("3.10.2", "3.11 to 3.13", "make run PYTHON=python3.12"):
         assert part in answer.stderr
+
+
+def test_the_readme_shows_what_it_says(project: Path) -> None:
+    """The README shows the lines of a first `make run`; versions, numbers and the place of Python may be others."""
+
+    def shapes(lines: str) -> list[str]:
+        ours = [line for line in lines.splitlines() if line.startswith("virtual environment: ")]
+        return [re.sub(r"\(/.*\)|\d[\d.]*|(dev|test)\.txt", "…", line) for line in ours]
+
+    assert shapes((pair.ROOT / "README.md").read_text()) == shapes((project / "said.txt").read_text())
 
 
 def test_nothing_is_done_while_the_lock_file_stays_as_it_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

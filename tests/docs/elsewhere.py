@@ -1,0 +1,99 @@
+"""Commands that need another set-up than the running pair: each line must name what is there.
+
+They are run for real by tests/dev, tests/compose and the tests of the command line. `…` and words in capitals stand for
+what the reader puts there.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+import auth_service.settings
+import posts_service.settings
+from auth_service.__main__ import _parser
+from tests.docs.blocks import ROOT, Fence, Untrue
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z-]+):.* ## .", MAKEFILE, re.MULTILINE)
+COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+SERVICES = re.findall(
+    r"^  ([a-z-]+):$", COMPOSE.partition("\nservices:\n")[2].partition("\nnetworks:\n")[0], re.MULTILINE
+)
+SETTINGS = {
+    name.upper()
+    for kind in (auth_service.settings.Settings, posts_service.settings.Settings)
+    for name in kind.model_fields
+}
+
+_VARIABLE = re.compile(r"([A-Z_]+)=\S+")
+_SUBCOMMANDS = ("up", "down", "stop", "start", "exec", "logs", "ps")
+
+
+def check(fence: Fence, files: Sequence[str]) -> None:
+    """Check every line of a block.
+
+    Args:
+        fence: The block.
+        files: Python files that the document shows.
+
+    Raises:
+        Untrue: a line names what is not there, or is of no known form.
+    """
+    for number, line in enumerate(fence.text.splitlines(), fence.line + 1):
+        try:
+            _command(shlex.split(line, comments=True), files)
+        except Untrue as fault:
+            raise Untrue(f"line {number}: {fault}: {line}") from None
+
+
+def check_prose(text: str) -> None:
+    """Check the `make …` that stand in the text.
+
+    Raises:
+        Untrue: there is no such target or variable.
+    """
+    for command in re.findall(r"`(make(?: [^`…]+)?)(?: …)?`", text):
+        _command(command.split(), ())
+
+
+def _command(words: Sequence[str], files: Sequence[str]) -> None:
+    while words and _VARIABLE.fullmatch(words[0]):
+        _known_variable(words[0])
+        words = words[1:]
+    match words:
+        case ["make", *rest]:
+            for word in rest:
+                if _VARIABLE.fullmatch(word):
+                    _known_variable(word)
+                elif word not in TARGETS:
+                    raise Untrue(f"no target {word} with a help text in the Makefile")
+        case ["docker", "compose", subcommand, *rest] if subcommand in _SUBCOMMANDS:
+            _compose(subcommand, [word for word in rest if not word.startswith("-")], files)
+        case ["python" | ".venv/bin/python", "-m", "auth_service", *rest]:
+            _parsed(rest)
+        case [".venv/bin/python", file] if file in files:
+            pass
+        case _:
+            raise Untrue("nobody knows this command")
+
+
+def _compose(subcommand: str, words: Sequence[str], files: Sequence[str]) -> None:
+    services = words[:1] if subcommand == "exec" else words
+    for service in services:
+        if service not in SERVICES:
+            raise Untrue(f"no service {service} in docker-compose.yml")
+    if subcommand == "exec":
+        _command(words[1:], files)
+
+
+def _parsed(arguments: Sequence[str]) -> None:
+    try:
+        _parser().parse_args(arguments)
+    except SystemExit:
+        raise Untrue("the command line is not understood") from None
+
+
+def _known_variable(assignment: str) -> None:
+    name = assignment.partition("=")[0]
+    if name not in SETTINGS and not re.search(rf"\b{name}\b", MAKEFILE):
+        raise Untrue(f"nobody reads {name}")

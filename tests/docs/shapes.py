@@ -1,0 +1,139 @@
+"""Two outputs compared, where ids, keys and times are another's each time.
+
+A value that varies must have its shape: where the real output has a UUID, the document has one. And values belong
+together: one that stands twice in a document stands twice in the real output, and two that differ, differ. A part of a
+token is decoded, and compared inside.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from shared.keyring import decode
+from tests.docs.blocks import Fence, Untrue
+
+_BASE64URL = "[A-Za-z0-9_-]"
+_BEGIN, _END = rf"(?<!{_BASE64URL})", rf"(?!{_BASE64URL})"
+_DISTANCE = r"(?:\d+ (?:d|h|min|s) )+"
+
+# the first that fits counts; what is not here must be the same to the letter
+_SHAPES = {
+    "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "part": rf"{_BEGIN}eyJ{_BASE64URL}{{20,}}",
+    "refresh_token": rf"{_BEGIN}{_BASE64URL}{{64}}{_END}",
+    "signature": rf"{_BEGIN}{_BASE64URL}{{43}}{_END}",
+    "request_id": rf"{_BEGIN}[0-9a-f]{{32}}{_END}",
+    "moment": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
+    "second": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",
+    "numeric_date": r"\b1\d{9}\b",
+    "past": f"{_DISTANCE}ago",
+    "future": f"{_DISTANCE}from now",
+    "password_hash": r"(?<=\$)[./\w]{22}\$[./\w]{31}",
+}
+_CUT = "…"
+_CUT_PART = rf"eyJ{_BASE64URL}*{_CUT}"
+_KID = rf"{_BASE64URL}{{16}}"
+_MEASURED = r"\d+(?:\.\d+)?(?= (?:s|packages)\b)"
+
+_UNIQUE = ("uuid", "part", "refresh_token", "signature", "request_id", "kid", "password_hash")
+"""Two of these that differ in the document must not be the same in truth."""
+
+_LOOSE = ("second", "past", "future", "measured")
+"""A clock may have moved on between two of these."""
+
+
+class Comparison:
+    """Compares a document's outputs with the real ones, in their order.
+
+    Args:
+        kid: The id of the key that really signs.
+        measured: Whether durations and sizes vary too.
+    """
+
+    def __init__(self, kid: str, *, measured: bool = False) -> None:
+        varying = {**_SHAPES, "kid": re.escape(kid), **({"measured": _MEASURED} if measured else {})}
+        self._shown_shapes = {**varying, "kid": _KID, "part": f"{_SHAPES['part']}|{_CUT_PART}"}
+        self._varies = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in varying.items()))
+        self._real_of: dict[tuple[str, str], str] = {}
+        self._shown_of: dict[tuple[str, str], str] = {}
+        self._since: tuple[int, int] | None = None
+
+    def compare(self, output: Fence, real: str) -> None:
+        """Compare one output.
+
+        Raises:
+            Untrue: they differ in more than the values that vary.
+        """
+        self._since = None
+        lines = zip_longest(*(_lines(output.kind, text) for text in (output.text, real)))
+        for number, (shown_line, real_line) in enumerate(lines, 1):
+            try:
+                self._line(shown_line, real_line)
+            except Untrue as fault:
+                raise Untrue(
+                    f"line {output.line}, output line {number}: {fault}\nshown: {shown_line}\nreal:  {real_line}"
+                ) from None
+
+    def _line(self, shown: str | None, real: str | None) -> None:
+        if shown is None or real is None:
+            raise Untrue("there is one line more in the other")
+        pattern, values, end = "", [], 0
+        for found in self._varies.finditer(real):
+            name = str(found.lastgroup)
+            pattern += re.escape(real[end : found.start()]) + f"({self._shown_shapes[name]})"
+            values.append((name, found[0]))
+            end = found.end()
+        fitting = re.fullmatch(pattern + re.escape(real[end:]), shown)
+        if fitting is None:
+            raise Untrue("they differ")
+        for (name, real_value), shown_value in zip(values, fitting.groups(), strict=True):
+            self._value(name, shown_value, real_value)
+
+    def _value(self, name: str, shown: str, real: str) -> None:
+        if name in _LOOSE:
+            return
+        if shown.endswith(_CUT):
+            if not real.startswith(shown.removesuffix(_CUT)):
+                raise Untrue(f"{shown} is not how {real} begins")
+            return
+        if name == "numeric_date":
+            self._numeric_date(int(shown), int(real))
+        elif self._real_of.setdefault((name, shown), real) != real:
+            raise Untrue(f"{shown} stands for {self._real_of[name, shown]}, and for {real}")
+        elif name in _UNIQUE and self._shown_of.setdefault((name, real), shown) != shown:
+            raise Untrue(f"{shown} and {self._shown_of[name, real]} are the same in truth: {real}")
+        elif name == "part":
+            self._line(_decoded(shown), _decoded(real))
+
+    def _numeric_date(self, shown: int, real: int) -> None:
+        """The first of an output is any; the others are as far from it as in truth."""
+        if self._since is None:
+            self._since = shown, real
+        if shown - self._since[0] != real - self._since[1]:
+            raise Untrue(f"{shown} is {shown - self._since[0]} s after the first one, {real} {real - self._since[1]} s")
+
+
+def _lines(kind: str, text: str) -> list[str]:
+    if kind != "json":
+        return text.rstrip("\n").splitlines()
+    return [line for value in _values(text) for line in json.dumps(value, indent=1, ensure_ascii=False).splitlines()]
+
+
+def _values(text: str) -> Iterator[object]:
+    """JSON values, one after another."""
+    rest = text.strip()
+    while rest:
+        try:
+            value, end = json.JSONDecoder().raw_decode(rest)
+        except ValueError:
+            raise Untrue(f"this is not JSON: {rest}") from None
+        yield value
+        rest = rest[end:].lstrip()
+
+
+def _decoded(part: str) -> str:
+    try:
+        return decode(part).decode()
+    except ValueError:
+        raise Untrue(f"{part} is no part of a token") from None

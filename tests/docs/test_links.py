@@ -1,0 +1,55 @@
+"""What a document points to is there, and each figure can be read by everybody."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.docs.blocks import DOCS, ROOT, documents
+
+SVG = "{http://www.w3.org/2000/svg}"
+FIGURES = sorted(DOCS.glob("*.svg"))
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+
+
+def prose(document: Path) -> str:
+    """The document without its fences."""
+    return _FENCED.sub("", document.read_text(encoding="utf-8"))
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link can have after its #, one for each heading."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def name(path: Path) -> str:
+    """The file as a person calls it."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", [*documents(), ROOT / "CHANGELOG.md"], ids=name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Each link and image inside the project is there, with the heading that it names; an image says what is seen."""
+    for link in _LINK.finditer(prose(document)):
+        path, _, anchor = link["target"].partition("#")
+        if re.match(r"[a-z]+:", path):
+            continue
+        target = document.parent / path if path else document
+        assert target.exists(), link[0]
+        assert not anchor or anchor in anchors(target), link[0]
+        assert not link["image"] or len(link["text"].split()) > 5, link[0]
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=name)
+def test_a_figure_can_be_read_by_everybody(figure: Path) -> None:
+    """A figure has a title and a description, suits a dark page, fetches nothing, and some document shows it."""
+    text = figure.read_text(encoding="utf-8")
+    root = ET.fromstring(text)  # noqa: S314  a file of this project
+    assert root.get("role") == "img"
+    assert all(root.findtext(f"{SVG}{part}") for part in ("title", "desc"))
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"href|url\((?!#)|@import|<script", text)
+    assert any(f"{figure.name})" in prose(document) for document in documents())
