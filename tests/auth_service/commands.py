@@ -1,17 +1,90 @@
-"""`python -m auth_service …`, each time as if it was the first, in one process: to start Python takes a second.
+"""The operator's commands, `python -m auth_service …`, in one process: to start Python for each takes a second.
 
-Reads a line of JSON for each command, and answers with one.
+As a program it reads a line of JSON for each command, and answers with one.
 """
 
+import asyncio
 import io
 import json
 import os
+import subprocess
 import sys
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 from auth_service import __main__
+from dev import pair as processes
+
+WAIT_SECONDS = 60
+MAX_ANSWER = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def refusal(self) -> str:
+        """The one line of a command that refused."""
+        assert self.status == 1, self
+        assert self.output == "", self
+        [line] = self.errors.splitlines()
+        assert line.startswith("auth_service: ")
+        return line
+
+
+class Operator:
+    """Somebody at a shell on the service's machine."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def __call__(
+        self, database_url: str | None, *words: str | bytes, given: str | bytes = "", **more: str
+    ) -> Said:
+        """Run one command; `given` is its standard input, `more` is in its environment."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = {
+            "words": [os.fsdecode(word) for word in words],
+            "given": os.fsencode(given).hex(),
+            "environ": environment(database_url, **more),
+        }
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        async with asyncio.timeout(WAIT_SECONDS):
+            answer = await self._process.stdout.readline()
+        return Said(**json.loads(answer))
+
+
+@asynccontextmanager
+async def operating() -> AsyncIterator[Operator]:
+    """An operator for as long as the block lasts."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.auth_service.commands"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=processes.ROOT,
+        limit=MAX_ANSWER,
+    )
+    assert process.stdin is not None
+    try:
+        yield Operator(process)
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+def environment(database_url: str | None, **more: str) -> dict[str, str]:
+    """What an operator's shell has set."""
+    database = {} if database_url is None else {"DATABASE_URL": database_url}
+    return {**processes.environment(), **database, "BCRYPT_COST": "4", **more}
 
 
 def run(words: list[str], given: bytes, environ: dict[str, str]) -> dict[str, Any]:

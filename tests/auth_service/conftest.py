@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.auth_service.alone import Auth, alone
+from tests.auth_service.commands import Operator, operating
 from tests.postgres import Server
 
 
@@ -23,3 +24,10 @@ async def own_auth(database_url: str, keyring_file: Path) -> AsyncIterator[Auth]
     """The service with a database of the test's own."""
     async with alone(database_url, keyring_file) as auth:
         yield auth
+
+
+@pytest.fixture(scope="session")
+async def operator() -> AsyncIterator[Operator]:
+    """Somebody who runs the service's commands."""
+    async with operating() as operator:
+        yield operator

@@ -1,14 +1,11 @@
 """The operator's commands: `python -m auth_service users …` and `audit`."""
 
 import asyncio
-import json
 import os
 import pty
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -16,77 +13,20 @@ import pytest
 
 from dev import pair as processes
 from tests.auth_service.alone import Auth, alone, says
+from tests.auth_service.commands import Operator, Said, environment
 from tests.pair import PASSWORD, new_email
 
 BOSS = "boss@example.org"
 NEW = "another passphrase altogether"
+CTRL_D = "\x04"
 EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\w+) (.*)")
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it said."""
-
-    status: int
-    output: str
-    errors: str
-
-    @property
-    def refusal(self) -> str:
-        """The one line of a command that refused."""
-        assert self.status == 1, self
-        assert self.output == "", self
-        [line] = self.errors.splitlines()
-        assert line.startswith("auth_service: ")
-        return line
-
-
-class Operator:
-    """Somebody at a shell on the service's machine."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def __call__(self, database_url: str, *words: str | bytes, given: str | bytes = "", **more: str) -> Said:
-        """Run one command; `given` is its standard input."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        command = {
-            "words": [os.fsdecode(word) for word in words],
-            "given": os.fsencode(given).hex(),
-            "environ": environment(database_url, **more),
-        }
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        async with asyncio.timeout(60):
-            answer = await self._process.stdout.readline()
-        return Said(**json.loads(answer))
-
-
-@pytest.fixture(scope="module")
-async def operator() -> AsyncIterator[Operator]:
-    """The commands of this file, one after another."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.auth_service.commands"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=processes.ROOT,
-    )
-    assert process.stdin is not None
-    yield Operator(process)
-    process.stdin.close()
-    await process.wait()
-
-
-def environment(database_url: str, **more: str) -> dict[str, str]:
-    """What an operator's shell has set."""
-    return {**processes.environment(), "DATABASE_URL": database_url, "BCRYPT_COST": "4", **more}
-
-
-async def process(environ: dict[str, str], *words: str, given: str = "", stdin: int = subprocess.PIPE) -> Said:
+async def process(environ: dict[str, str], *words: str, given: str = "") -> Said:
     """Run one command as a process of its own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "auth_service", *words),
-        stdin=stdin,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=processes.ROOT,
@@ -243,9 +183,16 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
     await connection.close()
 
 
-@pytest.mark.parametrize(("once_more", "status"), [(PASSWORD, 0), (PASSWORD + "!", 1)])
-async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, once_more: str, status: int) -> None:
-    """At a terminal there is a prompt, nothing that is typed is shown, and two that differ change nothing."""
+@pytest.mark.parametrize(
+    ("typed", "refusal"),
+    [
+        ([PASSWORD + "\n", PASSWORD + "\n"], ""),
+        ([PASSWORD + "\n", PASSWORD + "!\n"], "auth_service: the two differ; nothing was done"),
+        ([PASSWORD + "\n", CTRL_D], "auth_service: no password was given; nothing was done"),
+    ],
+)
+async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, typed: list[str], refusal: str) -> None:
+    """At a terminal there is a prompt, nothing that is typed is shown, and without the same twice nothing is done."""
     ours, theirs = pty.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -258,10 +205,11 @@ async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, 
             start_new_session=True,  # away from the terminal that the tests are run at
         )
         assert process.stderr is not None
-        for prompt, typed in ((b"Password: ", PASSWORD), (b"Once more: ", once_more)):
-            await asyncio.wait_for(process.stderr.readuntil(prompt), 60)
-            os.write(ours, typed.encode() + b"\n")
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        async with asyncio.timeout(60):
+            for prompt, keys in zip((b"Password: ", b"Once more: "), typed, strict=True):
+                await process.stderr.readuntil(prompt)
+                os.write(ours, keys.encode())
+            output, errors = await process.communicate()
         os.set_blocking(ours, False)
         try:
             shown = os.read(ours, 10_000)
@@ -270,19 +218,18 @@ async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, 
     finally:
         os.close(ours)
         os.close(theirs)
-    assert process.returncode == status, errors
     assert PASSWORD.encode() not in shown + output + errors
-    if status == 0:
-        assert await accounts(database_url) == [(BOSS, "user", True)]
+    if refusal:
+        assert (process.returncode, errors.decode().splitlines()[-1]) == (1, refusal)
+        assert b"Traceback" not in errors
     else:
-        assert errors.decode().splitlines()[-1] == "auth_service: the two differ; nothing was done"
+        assert process.returncode == 0
+        assert await accounts(database_url) == [(BOSS, "user", True)]
 
 
 async def test_settings_are_asked_for_in_one_line(database_url: str, operator: Operator) -> None:
     """Without a database's address, and with one that is wrong, a command says so and ends."""
-    unset = environment(database_url)
-    del unset["DATABASE_URL"]
-    assert "DATABASE_URL is not set" in (await process(unset, "users", "list")).refusal
+    assert "DATABASE_URL is not set" in (await operator(None, "users", "list")).refusal
     assert "DATABASE_URL" in (await operator("mysql://elsewhere", "users", "list")).refusal
     assert "PASSWORD_MIN_LENGTH" in (await operator(database_url, "users", "list", PASSWORD_MIN_LENGTH="7")).refusal
     missing = database_url.replace("/test_", "/missing_")

@@ -6,7 +6,7 @@ from auth_service.inspection import explain
 from shared.keyring import Keyring
 from shared.tokens import Verifier
 from tests.attacks.forge import KEYRING, NOW, token, with_claims
-from tests.auth_service.test_keys import command
+from tests.auth_service.commands import Operator
 
 VERIFIER = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=10)
 
@@ -57,12 +57,14 @@ def test_a_terminal_is_not_talked_to() -> None:
     assert text.encode()
 
 
-def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path) -> None:
+async def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path, operator: Operator) -> None:
     """A token can come from standard input, with a key file or without."""
     file = tmp_path / "keyring.json"
     file.write_text(KEYRING)
-    without = command("token", "inspect", given=f"{token()}\n")
-    assert "Nothing was verified" in without.stdout
-    verified = command("token", "inspect", "-", given=with_claims(exp=1, iat=0), JWT_KEYRING_FILE=str(file))
-    assert "refused by check 13 of 13, token_expired" in verified.stdout
-    assert (without.returncode, verified.returncode) == (0, 0)
+    without = await operator(None, "token", "inspect", given=f"{token()}\n")
+    assert "Nothing was verified" in without.output
+    verified = await operator(
+        None, "token", "inspect", "-", given=with_claims(exp=1, iat=0), JWT_KEYRING_FILE=str(file)
+    )
+    assert "refused by check 13 of 13, token_expired" in verified.output
+    assert (without.status, verified.status) == (0, 0)

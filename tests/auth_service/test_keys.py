@@ -3,8 +3,6 @@
 import json
 import multiprocessing
 import os
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from auth_service import keys
 from shared.errors import StartupError
 from shared.keyring import Keyring, kid_of
+from tests.auth_service.commands import Operator
 from tests.pair import Pair
 
 NOW = 1_800_000_000
@@ -23,18 +22,6 @@ def file(tmp_path: Path) -> Path:
     """A key file with one key."""
     keys.new(tmp_path / "keyring.json")
     return tmp_path / "keyring.json"
-
-
-def command(*arguments: object, given: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m auth_service`."""
-    return subprocess.run(
-        [sys.executable, "-m", "auth_service", *map(str, arguments)],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environ},
-    )
 
 
 def secrets_in(file: Path) -> list[str]:
@@ -158,29 +145,28 @@ def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
     assert len(keys.read(file).kids) == 13
 
 
-def test_the_commands_print_kids_and_never_keys(tmp_path: Path) -> None:
+async def test_the_commands_print_kids_and_never_keys(tmp_path: Path, operator: Operator) -> None:
     """Every command tells ids; the keys are in the file alone."""
     file = tmp_path / "keyring.json"
-    said = [command("keys", "new", file), command("keys", "add", file), command("keys", "list", file)]
+    said = [await operator(None, "keys", name, str(file)) for name in ("new", "add", "list")]
     first, second = keys.read(file).kids
     said += [
-        command("keys", "promote", file, second, "--force"),
-        command("keys", "retire", file, first),
-        command("keys", "retire", file, first, "--force"),
+        await operator(None, "keys", "promote", str(file), second, "--force"),
+        await operator(None, "keys", "retire", str(file), first),
+        await operator(None, "keys", "retire", str(file), first, "--force"),
     ]
-    assert [done.returncode for done in said] == [0, 0, 0, 0, 1, 0]
-    assert said[2].stdout == f"{first}  signs and verifies\n{second}  verifies\n"
-    everything = "".join(done.stdout + done.stderr for done in said)
+    assert [done.status for done in said] == [0, 0, 0, 0, 1, 0]
+    assert said[2].output == f"{first}  signs and verifies\n{second}  verifies\n"
+    everything = "".join(done.output + done.errors for done in said)
     assert not any(secret in everything for secret in secrets_in(file))
 
 
-def test_promote_asks_or_is_told_not_to(file: Path) -> None:
+async def test_promote_asks_or_is_told_not_to(file: Path, operator: Operator) -> None:
     """Promote wants to be told whom to ask; without, it changes nothing."""
     kid = keys.add(file)
     before = file.read_bytes()
-    done = command("keys", "promote", file, kid)
-    assert (done.returncode, file.read_bytes()) == (1, before)
-    assert "--ready URL" in done.stderr
+    assert "--ready URL" in (await operator(None, "keys", "promote", str(file), kid)).refusal
+    assert file.read_bytes() == before
 
 
 async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pair, keyring_file: Path) -> None:
@@ -194,19 +180,16 @@ async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pa
     assert "does not answer" in next(keys.unready(kid, {"posts": None}))
 
 
-def test_promote_needs_every_replica(file: Path) -> None:
+async def test_promote_needs_every_replica(file: Path, operator: Operator) -> None:
     """One replica that can't be reached is enough to refuse."""
     kid = keys.add(file)
-    done = command("keys", "promote", file, kid, "--ready", "http://127.0.0.1:1")
-    assert done.returncode == 1
-    assert "http://127.0.0.1:1/health/ready does not answer as ready" in done.stderr
+    done = await operator(None, "keys", "promote", str(file), kid, "--ready", "http://127.0.0.1:1")
+    assert "http://127.0.0.1:1/health/ready does not answer as ready" in done.refusal
     assert keys.read(file).kids[0] != kid
 
 
 @pytest.mark.parametrize("name", ["new", "add"])
-def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path, name: str) -> None:
+async def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path, operator: Operator, name: str) -> None:
     """A file that can't be written ends the command with one line and status 1."""
-    done = command("keys", name, tmp_path / "none" / "keyring.json")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "can't be written" in done.stderr
+    done = await operator(None, "keys", name, str(tmp_path / "none" / "keyring.json"))
+    assert "can't be written" in done.refusal
