@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from auth_service.handlers import ACCOUNTS, SESSIONS
-from auth_service.model import Client, Event, User
+from auth_service.model import Client, Event, Role, User
 from shared import cursor
 from shared.errors import Problem
 from tests.auth_service.alone import Auth, Member, says
@@ -20,6 +20,7 @@ ENDED = (401, "session_ended")
 INVALID = (401, "refresh_token_invalid")
 SCOPE = (403, "scope_missing")
 ADMIN_ONLY = (403, "admin_only")
+ROLES: tuple[Role, ...] = ("moderator", "user")
 FIELDS = {"id", "email", "name", "role", "disabled_at", "created_at", "updated_at"}
 
 
@@ -54,6 +55,7 @@ async def test_users_of_one_moment_are_neither_skipped_nor_repeated(own_auth: Au
     admin = await own_auth.join(role="admin")
     ids = {str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(9)]}
     await own_auth.database.execute("UPDATE users SET created_at = '2026-01-01 00:00:00.123457Z'")
+    await own_auth.database.execute("DROP INDEX users_by_time")  # which would give them in this order by accident
     for limit in (1, 3, 7):
         found = await walk(own_auth, admin, limit)
         assert len(found) == 10
@@ -389,18 +391,44 @@ async def test_admins_who_remove_each_other_at_once(own_auth: Auth, body: object
     assert len(left) >= 1
 
 
-async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth) -> None:
+@pytest.mark.parametrize("own", [True, False])
+async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth, own: bool) -> None:
     """An admin who is removed while a request of that admin's waits for its turn is told so, and nothing is done."""
     boss, admin, member = [await own_auth.join(role="admin") for _ in range(2)] + [await own_auth.join()]
-    transaction = own_auth.database.transaction()
-    await transaction.start()
-    await own_auth.database.execute("UPDATE users SET role = 'user' WHERE id = $1", admin.id)
-    waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access))
-    await _until_one_waits(own_auth)
-    await transaction.commit()
+    whom, body = (admin, {"role": "admin"}) if own else (member, {"disabled": True})
+    async with own_auth.database.transaction():
+        await own_auth.database.execute("UPDATE users SET role = 'user' WHERE id = $1", admin.id)
+        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{whom.id}", body, admin.tokens.access))
+        await _until_one_waits(own_auth)
     assert says(await waiting) == ADMIN_ONLY
-    assert (await own_auth.me(member.tokens.access)).status == 200
-    assert (await own_auth.me(boss.tokens.access)).body["role"] == "admin"
+    roles = [(await own_auth.me(each.tokens.access)).body["role"] for each in (boss, admin, member)]
+    assert roles == ["admin", "user", "user"]
+
+
+async def test_where_there_is_no_admin_none_is_missed(own_auth: Auth) -> None:
+    """Before there is a first admin the operator may change, and users may delete, whatever account there is."""
+    member = await own_auth.join()
+    accounts = own_auth.app[ACCOUNTS]
+    for disabled in (True, False):
+        await accounts.change(member.id, None, None, disabled=disabled)
+    for role in ROLES:
+        await accounts.change(member.id, None, None, role=role)
+    tokens = await own_auth.sign_in(member.email)
+    assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, tokens.access)).status == 204
+
+
+async def test_changes_at_once_do_not_wait_for_each_other(own_auth: Auth) -> None:
+    """A change locks the user and the admins in the order of their ids: who holds one waits for later ones alone."""
+    one, other = sorted([await own_auth.join() for _ in range(2)], key=lambda member: member.id)
+    await own_auth.database.execute("UPDATE users SET role = 'admin' WHERE id = $1", other.id)
+    boss = await own_auth.sign_in(other.email)
+    lock = "SELECT FROM users WHERE id = $1 FOR UPDATE NOWAIT"
+    async with own_auth.database.transaction():
+        await own_auth.database.execute(lock, one.id)
+        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{one.id}", {"role": "moderator"}, boss.access))
+        await _until_one_waits(own_auth)
+        await own_auth.database.execute(lock, other.id)
+    assert (await waiting).status == 200
 
 
 async def _until_one_waits(auth: Auth) -> None:
