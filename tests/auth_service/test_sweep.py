@@ -1,29 +1,246 @@
-"""What is over goes away in the background, and nothing else does."""
+"""What is over is taken away, and nobody but the disk notices."""
 
-from auth_service.store.sweep import SweepStore
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from auth_service.store.sweep import BATCH, SweepStore
 from shared.database import Database
-from tests.auth_service.alone import Auth
-from tests.pair import new_email
+from tests.auth_service.alone import Auth, Member, alone, frozen, says
+from tests.pair import Reply
+
+_LOCK = 0x73776565
+"""What whoever sweeps holds; a replica of another version holds the same."""
 
 
-async def test_only_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
-    """Expired sessions go, and no client sees a difference; living ones stay; a nonce goes once its grace is over."""
-    email = new_email()
-    await own_auth.register(email)
-    tokens = [(await own_auth.login(email)).body for _ in range(3)]
-    over, rotated, lives = tokens
-    await own_auth.ask("POST", "/refresh", {"refresh_token": rotated["refresh_token"]})
-    order = "(SELECT id FROM sessions ORDER BY created_at OFFSET $1 LIMIT 1)"
-    database = own_auth.database
-    await database.execute(f"UPDATE sessions SET expires_at = now() WHERE id = {order}", 0)
-    await database.execute("UPDATE sessions SET rotated_at = now() - interval '11 seconds' WHERE nonce IS NOT NULL")
-    before = await own_auth.ask("POST", "/refresh", {"refresh_token": over["refresh_token"]})
-    own = Database(database_url, connections=1, migrations=(), migrate=False)
-    await own.open()
-    assert not await SweepStore(own).sweep()
-    await own.close()
-    assert await database.fetchval("SELECT count(*) FROM sessions") == 2
-    assert await database.fetchval("SELECT count(*) FROM sessions WHERE nonce IS NOT NULL") == 0
-    after = await own_auth.ask("POST", "/refresh", {"refresh_token": over["refresh_token"]})
-    assert (before.status, before.body | {"request_id": ""}) == (after.status, after.body | {"request_id": ""})
-    assert (await own_auth.ask("POST", "/refresh", {"refresh_token": lives["refresh_token"]})).status == 200
+@pytest.fixture
+async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Auth]:
+    """A service that does not sweep by itself, so that a test can say when."""
+    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 3600)
+    async with alone(database_url, keyring_file) as auth:
+        yield auth
+
+
+@pytest.fixture
+async def replicas(auth: Auth, database_url: str) -> AsyncIterator[list[SweepStore]]:
+    """Two that may sweep, each with connections of its own."""
+    assert auth.auth, "its start has made the tables"
+    databases = [Database(database_url, connections=2, migrations=[], migrate=False) for _ in range(2)]
+    for database in databases:
+        await database.open()
+    yield [SweepStore(database) for database in databases]
+    for database in databases:
+        await database.close()
+
+
+async def add_sessions(auth: Auth, member: Member, count: int, expires: str) -> None:
+    """Add so many sessions to a user, which expire at this SQL expression."""
+    await auth.database.execute(
+        "INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)"
+        f" SELECT gen_random_uuid(), $1, uuid_send(gen_random_uuid()), '', '', '::1', {expires}"
+        "   FROM generate_series(1, $2)",
+        member.id,
+        count,
+    )
+
+
+async def count(auth: Auth) -> int:
+    """How many sessions there are."""
+    rows: int = await auth.database.fetchval("SELECT count(*) FROM sessions")
+    return rows
+
+
+async def test_expired_sessions_go_and_others_stay(auth: Auth) -> None:
+    """A session goes from the moment of its expiry on, and not a microsecond earlier."""
+    member, over = await auth.join(), await auth.join()
+    async with frozen(auth.database) as database:
+        for tokens, expires in ((member.tokens, "now() + interval '1 us'"), (over.tokens, "now()")):
+            await auth.database.execute(f"UPDATE sessions SET expires_at = {expires} WHERE id = $1", tokens.session)
+        assert await SweepStore(database).sweep() is False
+        assert await auth.sessions_of(member.id) == {member.tokens.session}
+        assert await auth.sessions_of(over.id) == set()
+
+
+async def test_a_round_is_made_of_small_batches(auth: Auth, replicas: list[SweepStore]) -> None:
+    """No statement takes more than a batch, and a sweep says whether there may be more."""
+    member = await auth.join()
+    await add_sessions(auth, member, 2 * BATCH + 1, "now() - interval '1 s'")
+    left = []
+    for more in (True, True, False):
+        assert await replicas[0].sweep() is more
+        left.append(await count(auth))
+    assert left == [BATCH + 2, 2, 1]
+    assert await auth.sessions_of(member.id) == {member.tokens.session}
+
+
+async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStore]) -> None:
+    """While one is at it another has nothing to do, and does not wait."""
+    await add_sessions(auth, await auth.join(), 3, "now()")
+    async with auth.database.transaction():
+        await auth.database.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        for replica in replicas:
+            assert await asyncio.wait_for(replica.sweep(), 30) is False
+        assert await count(auth) == 4
+    assert await replicas[1].sweep() is False
+    assert await count(auth) == 1
+
+
+async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, replicas: list[SweepStore]) -> None:
+    """Both sweep until there is nothing left, while users log in, refresh and log out: nobody fails."""
+    member = await auth.join()
+    await add_sessions(auth, member, 4 * BATCH, "now() - interval '1 s'")
+
+    async def sweep(replica: SweepStore) -> None:
+        while await left(replica):
+            await replica.sweep()
+
+    async def left(replica: SweepStore) -> bool:
+        async with replica._database.connection() as connection:
+            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM sessions WHERE expires_at <= now())"))
+
+    async def use() -> None:
+        user = await auth.join()
+        tokens = await auth.renewed(user.tokens.refresh)
+        assert (await auth.ask("POST", "/logout", {"refresh_token": tokens.refresh})).status == 204
+
+    await asyncio.gather(*(sweep(replica) for replica in replicas), *(use() for _ in range(5)))
+    assert await count(auth) == 1
+
+
+async def test_a_session_that_is_just_being_refreshed_is_left(auth: Auth, replicas: list[SweepStore]) -> None:
+    """A refresh that came in time wins, even if the sweep comes before it is committed; nobody waits for the other."""
+    kept, over = await auth.join(), await auth.join()
+    for member in (kept, over):
+        await auth.expire(member.tokens.session)
+    async with auth.database.transaction():
+        await auth.database.execute(
+            "UPDATE sessions SET expires_at = now() + interval '1 day' WHERE id = $1", kept.tokens.session
+        )
+        assert await asyncio.wait_for(replicas[0].sweep(), 30) is False
+    assert await auth.sessions_of(kept.id) == {kept.tokens.session}
+    assert await auth.sessions_of(over.id) == set()
+
+
+@pytest.mark.parametrize(("seconds", "cleared"), [(9.999, False), (10, True)])
+async def test_a_nonce_stands_in_the_row_only_during_the_grace(auth: Auth, seconds: float, cleared: bool) -> None:
+    """Ten seconds after a rotation the sweep takes the nonce and the predecessor's hash away, and nothing else."""
+    tokens = (await auth.join()).tokens
+    assert await nonce_and_previous(auth, tokens.session) == (False, False)
+    await auth.refresh(tokens.refresh)
+    assert await nonce_and_previous(auth, tokens.session) == (True, True)
+    async with frozen(auth.database) as database:
+        await auth.database.execute(
+            "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", tokens.session, seconds
+        )
+        [before] = await auth.database.fetch("SELECT * FROM sessions")
+        assert await SweepStore(database).sweep() is False
+        [after] = await auth.database.fetch("SELECT * FROM sessions")
+    changed = {column for column, value in before.items() if after[column] != value}
+    assert changed == ({"nonce", "previous_hash"} if cleared else set())
+
+
+async def nonce_and_previous(auth: Auth, session: UUID) -> tuple[bool, bool]:
+    """Whether the row has them."""
+    [row] = await auth.database.fetch("SELECT nonce, previous_hash FROM sessions WHERE id = $1", session)
+    return row["nonce"] is not None, row["previous_hash"] is not None
+
+
+async def test_nonces_go_in_batches_too(auth: Auth, replicas: list[SweepStore]) -> None:
+    """However many sessions were refreshed, one statement clears a batch of them."""
+    await add_sessions(auth, await auth.join(), BATCH + 1, "now() + interval '1 day'")
+    await auth.database.execute(
+        "UPDATE sessions SET nonce = 'n', previous_hash = 'p', rotated_at = now() - interval '10 s' WHERE device = ''"
+    )
+    left = []
+    for more in (True, False):
+        assert await replicas[0].sweep() is more
+        left.append(await auth.database.fetchval("SELECT count(*) FROM sessions WHERE nonce IS NOT NULL"))
+    assert left == [1, 0]
+
+
+async def test_a_client_sees_no_difference(auth: Auth, replicas: list[SweepStore]) -> None:
+    """Every answer about a session that is over, or a token that was replaced, is the same before and after a sweep."""
+    answers = []
+    for swept in (False, True):
+        member = await auth.join()
+        asks = member.tokens
+        over, closed, old = [await auth.sign_in(member.email) for _ in range(3)]
+        renewed_over, renewed_old = await auth.renewed(over.refresh), await auth.renewed(old.refresh)
+        await auth.expire(over.session)
+        assert (await auth.ask("POST", "/logout", token=closed.access)).status == 204
+        await auth.let_grace_end(old.session)
+        if swept:
+            await replicas[0].sweep()
+            assert await auth.sessions_of(member.id) == {asks.session, old.session}
+            assert await nonce_and_previous(auth, old.session) == (False, False)
+        listed = await auth.ask("GET", "/sessions", token=asks.access)
+        assert [item["id"] for item in listed.body["items"]] == [str(old.session), str(asks.session)]
+        answers.append(
+            [
+                await auth.me(over.access),
+                await auth.ask("GET", "/sessions", token=over.access),
+                await auth.ask("DELETE", "/sessions", token=over.access),
+                await auth.refresh(renewed_over.refresh),
+                await auth.refresh(over.refresh),
+                await auth.ask("DELETE", f"/sessions/{over.session}", token=asks.access),
+                await auth.ask("DELETE", f"/sessions/{closed.session}", token=asks.access),
+                await auth.ask("POST", "/logout", {"refresh_token": over.refresh}),
+                await auth.ask("POST", "/logout", token=over.access),
+                await auth.refresh(closed.refresh),
+                await auth.refresh(old.refresh),
+                await auth.refresh(renewed_old.refresh),
+                await auth.me(old.access),
+            ]
+        )
+    before, after = ([_comparable(reply) for reply in replies] for replies in answers)
+    assert before == after
+    codes = [reply.code if reply.body else "" for reply in answers[0]]
+    assert codes == [
+        *["session_ended"] * 3,
+        *["refresh_token_invalid"] * 2,
+        *["not_found"] * 2,
+        *[""] * 2,
+        "refresh_token_invalid",
+        "refresh_token_reused",
+        "refresh_token_invalid",
+        "session_ended",
+    ]
+
+
+def _comparable(reply: Reply) -> tuple[int, Any, dict[str, str]]:
+    headers = {name: value for name, value in reply.headers.items() if name not in ("Date", "X-Request-ID")}
+    return reply.status, reply.body and {**reply.body, "request_id": ""}, headers
+
+
+async def test_the_current_token_is_good_after_a_sweep(auth: Auth, replicas: list[SweepStore]) -> None:
+    """A sweep between two uses takes nothing from a client that goes on with what it was given."""
+    tokens = (await auth.join()).tokens
+    for _ in range(3):
+        tokens = await auth.renewed(tokens.refresh)
+        await auth.let_grace_end(tokens.session)
+        await replicas[0].sweep()
+    assert (await auth.me(tokens.access)).status == 200
+
+
+async def test_a_failure_does_not_end_the_sweeping(
+    database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever fails in one round, here a table that is not there yet, the next round comes."""
+    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 0.02)
+    async with alone(database_url, keyring_file) as auth:
+        member = await auth.join()
+        await auth.database.execute("ALTER TABLE attempts RENAME TO attempts_elsewhere")
+        await auth.expire(member.tokens.session)
+        async with asyncio.timeout(30):
+            while "sweeping failed" not in caplog.text:
+                await asyncio.sleep(0.02)
+        assert await auth.sessions_of(member.id) == {member.tokens.session}
+        await auth.database.execute("ALTER TABLE attempts_elsewhere RENAME TO attempts")
+        async with asyncio.timeout(30):
+            while await auth.sessions_of(member.id):
+                await asyncio.sleep(0.02)
+        assert says(await auth.me(member.tokens.access)) == (401, "session_ended")
