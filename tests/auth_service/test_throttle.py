@@ -5,7 +5,7 @@ The time of the database is moved by updating its rows, so nothing here depends 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -107,9 +107,18 @@ async def side_by_side(count: int, tasks: Iterable[Callable[[], Awaitable[T]]]) 
 
 
 @pytest.fixture
-def hashed(own_auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def auth(auth: Auth) -> AsyncIterator[Auth]:
+    """The service that tests share, in which nobody has guessed yet."""
+    forget = "DROP FUNCTION IF EXISTS overrule() CASCADE; TRUNCATE attempts, known_networks"
+    await auth.database.execute(forget)
+    yield auth
+    await auth.database.execute(forget)
+
+
+@pytest.fixture
+def hashed(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every password that a hash is computed of, in the thread that computes it."""
-    return count_hashes(own_auth, monkeypatch)
+    return count_hashes(auth, monkeypatch)
 
 
 def count_hashes(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -130,201 +139,222 @@ def count_hashes(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hashed
 
 
-async def test_five_failures_then_a_wait_that_doubles(own_auth: Auth) -> None:
+def use_cores(auth: Auth, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let as many try a password at a time as on a machine with that many cores."""
+    monkeypatch.setattr(auth.app[ACCOUNTS]._hasher, "_turns", asyncio.Semaphore(count + 1))
+
+
+async def test_five_failures_then_a_wait_that_doubles(auth: Auth) -> None:
     """From one network at one account four failures cost nothing, the fifth 1 s, the next 2 s, and so on up to 60 s."""
     email, network = new_email(), new_address()
-    await fail(own_auth, email, network, 4)
+    await fail(auth, email, network, 4)
     for seconds in WAITS:
-        await assert_wait(own_auth, seconds, fail(own_auth, email, network), "pair", email, network)
-        await elapse(own_auth, seconds)
+        await assert_wait(auth, seconds, fail(auth, email, network), "pair", email, network)
+        await elapse(auth, seconds)
 
 
-async def test_retry_after_is_true(own_auth: Auth) -> None:
+async def test_retry_after_is_true(auth: Auth) -> None:
     """After the seconds of Retry-After the next try is allowed; a second earlier it is not."""
     email, network = new_email(), new_address()
-    await fail(own_auth, email, network, 5)
+    await fail(auth, email, network, 5)
     for _ in range(10):
-        await own_auth.database.execute(
+        await auth.database.execute(
             "UPDATE attempts SET allowed_at = clock_timestamp() + interval '30.9 s' WHERE kind = 'pair'"
         )
-        seconds = wait_of(await guess(own_auth, email, network))
-        await elapse(own_auth, seconds - 1)
-        allowed_at = (await row_of(own_auth, "pair", email, network))["allowed_at"]
-        early = await guess(own_auth, email, network)
-        if await clock(own_auth) < allowed_at:  # else the machine stood still, and the wait was over
+        seconds = wait_of(await guess(auth, email, network))
+        await elapse(auth, seconds - 1)
+        allowed_at = (await row_of(auth, "pair", email, network))["allowed_at"]
+        early = await guess(auth, email, network)
+        if await clock(auth) < allowed_at:  # else the machine stood still, and the wait was over
             break
     assert wait_of(early) == 1
-    await elapse(own_auth, 1)
-    await fail(own_auth, email, network)
+    await elapse(auth, 1)
+    await fail(auth, email, network)
 
 
-async def test_retry_after_counts_what_is_left(own_auth: Auth) -> None:
+async def test_retry_after_counts_what_is_left(auth: Auth) -> None:
     """Retry-After is the rest of the longest wait, rounded up to whole seconds."""
     email, network = new_email(), new_address()
-    await fail(own_auth, email, network, 5)
+    await fail(auth, email, network, 5)
     for kind, seconds in (("pair", 20.5), ("account", 40.0), ("network", 600.0)):
-        await own_auth.database.execute(
+        await auth.database.execute(
             "UPDATE attempts SET allowed_at = clock_timestamp() + $2 * interval '1 s' WHERE kind = $1", kind, seconds
         )
-        until = await own_auth.database.fetchval("SELECT allowed_at FROM attempts WHERE kind = $1", kind)
-        before = await clock(own_auth)
-        told = wait_of(await guess(own_auth, email, network))
-        after = await clock(own_auth)
+        until = await auth.database.fetchval("SELECT allowed_at FROM attempts WHERE kind = $1", kind)
+        before = await clock(auth)
+        told = wait_of(await guess(auth, email, network))
+        after = await clock(auth)
         assert ceil((until - after).total_seconds()) <= told <= ceil((until - before).total_seconds())
 
 
-async def test_who_must_wait_is_not_hashed_for_and_asking_changes_nothing(own_auth: Auth, hashed: list[str]) -> None:
+async def test_who_must_wait_is_not_hashed_for_and_asking_changes_nothing(auth: Auth, hashed: list[str]) -> None:
     """During the wait no hash is computed, not for the right password either, and nothing is counted."""
     email, network = new_email(), new_address()
-    await own_auth.register(email)
-    await overrule(own_auth, LONG_WAITS)
-    await fail(own_auth, email, network, 5)
-    before = await rows(own_auth)
+    await auth.register(email)
+    await overrule(auth, LONG_WAITS)
+    await fail(auth, email, network, 5)
+    before = await rows(auth)
     hashed.clear()
     for password in (WRONG, PASSWORD) * 5:
-        assert wait_of(await guess(own_auth, email, network, password))
+        assert wait_of(await guess(auth, email, network, password))
     assert hashed == []
-    assert await rows(own_auth) == before
+    assert await rows(auth) == before
 
 
-async def test_a_right_password_takes_the_failures_back(own_auth: Auth) -> None:
+async def test_a_right_password_takes_the_failures_back(auth: Auth) -> None:
     """A log-in clears what was counted from its network at its account, and its own try everywhere."""
     email, network = new_email(), new_address()
-    await own_auth.register(email)
-    await own_auth.database.execute("DELETE FROM attempts")
-    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
-    assert {row["kind"]: row["failures"] for row in await rows(own_auth)} == {"pair": 0, "account": 0, "network": 0}
+    await auth.register(email)
+    await auth.database.execute("DELETE FROM attempts")
+
+    async def failures() -> dict[str, int]:
+        return {row["kind"]: row["failures"] for row in await rows(auth) if row["failures"]}
+
+    assert (await guess(auth, email, network, PASSWORD)).status == 200
+    assert await failures() == {}
     for _ in range(3):
-        await fail(own_auth, email, network, 4)
-        assert (await guess(own_auth, email, network, PASSWORD)).status == 200
-    assert {row["kind"]: row["failures"] for row in await rows(own_auth)} == {"pair": 0, "account": 0, "network": 12}
+        await fail(auth, email, network, 4)
+        assert (await guess(auth, email, network, PASSWORD)).status == 200
+    assert await failures() == {"network": 12}
 
 
-async def test_the_window_ends(own_auth: Auth) -> None:
+async def test_the_window_ends(auth: Auth) -> None:
     """15 minutes after the first of them the failures are forgotten, and not before."""
     email, network = new_email(), new_address()
-    await overrule(own_auth, NO_WAITS)
-    await fail(own_auth, email, network, 30)
-    await own_auth.database.execute("DROP TRIGGER overrule ON attempts")
-    await elapse(own_auth, WINDOW)
-    await fail(own_auth, email, network, 4)
-    await elapse(own_auth, WINDOW - 60)
-    await assert_wait(own_auth, 1, fail(own_auth, email, network), "pair", email, network)
+    await overrule(auth, NO_WAITS)
+    await fail(auth, email, network, 30)
+    await auth.database.execute("DROP TRIGGER overrule ON attempts")
+    await elapse(auth, WINDOW)
+    await fail(auth, email, network, 4)
+    await elapse(auth, WINDOW - 60)
+    await assert_wait(auth, 1, fail(auth, email, network), "pair", email, network)
 
 
-async def test_a_wait_outlives_its_window(own_auth: Auth) -> None:
+async def test_after_a_log_in_a_new_window_begins(auth: Auth) -> None:
+    """What is counted after a log-in is forgotten 15 minutes after its own first failure, not after an earlier one."""
+    email, network = new_email(), new_address()
+    await auth.register(email)
+    await fail(auth, email, network)
+    await elapse(auth, WINDOW - 60)
+    assert (await guess(auth, email, network, PASSWORD)).status == 200
+    await fail(auth, email, network, 4)
+    await elapse(auth, 120)
+    await assert_wait(auth, 1, fail(auth, email, network), "pair", email, network)
+
+
+async def test_a_wait_outlives_its_window(auth: Auth) -> None:
     """A wait that began before the window ended is not cut short by its end."""
     email, network = new_email(), new_address()
-    await fail(own_auth, email, network, 5)
-    await own_auth.database.execute("UPDATE attempts SET window_ends = now(), allowed_at = now() + interval '1 minute'")
-    assert 1 <= wait_of(await guess(own_auth, email, network)) <= 60
-    await elapse(own_auth, 60)
-    await fail(own_auth, email, network, 4)
+    await fail(auth, email, network, 5)
+    await auth.database.execute("UPDATE attempts SET window_ends = now(), allowed_at = now() + interval '1 minute'")
+    assert 1 <= wait_of(await guess(auth, email, network)) <= 60
+    await elapse(auth, 60)
+    await fail(auth, email, network, 4)
 
 
-async def test_networks_wait_for_themselves(own_auth: Auth) -> None:
+async def test_networks_wait_for_themselves(auth: Auth) -> None:
     """Who guessed too often from one network, or at one account, can go on from another, or at another."""
     email, network = new_email(), new_address()
-    await overrule(own_auth, LONG_WAITS)
-    await fail(own_auth, email, network, 5)
-    assert wait_of(await guess(own_auth, email, network))
-    await fail(own_auth, email, new_address())
-    await fail(own_auth, new_email(), network)
+    await overrule(auth, LONG_WAITS)
+    await fail(auth, email, network, 5)
+    assert wait_of(await guess(auth, email, network))
+    await fail(auth, email, new_address())
+    await fail(auth, new_email(), network)
 
 
-async def test_an_account_has_a_slower_cap_over_all_networks(own_auth: Auth) -> None:
+async def test_an_account_has_a_slower_cap_over_all_networks(auth: Auth) -> None:
     """20 failures at one account from anywhere, then a wait for every network that was never signed in from."""
     email = new_email()
     for _ in range(19):
-        await fail(own_auth, email, new_address())
+        await fail(auth, email, new_address())
     for seconds in WAITS:
-        await assert_wait(own_auth, seconds, fail(own_auth, email, new_address()), "account", email)
-        await elapse(own_auth, seconds)
-    await overrule(own_auth, LONG_WAITS)
-    await fail(own_auth, email, new_address())
-    assert wait_of(await guess(own_auth, email, new_address()))
+        await assert_wait(auth, seconds, fail(auth, email, new_address()), "account", email)
+        await elapse(auth, seconds)
+    await overrule(auth, LONG_WAITS)
+    await fail(auth, email, new_address())
+    assert wait_of(await guess(auth, email, new_address()))
 
 
-async def test_nobody_is_locked_out_by_hundreds_of_networks(own_auth: Auth) -> None:
+async def test_nobody_is_locked_out_by_hundreds_of_networks(auth: Auth) -> None:
     """While hundreds of networks guess at an account, its owner signs in each time from a network known there."""
     email, home = new_email(), new_address()
-    await own_auth.register(email)
-    assert (await guess(own_auth, email, home, PASSWORD)).status == 200
-    await overrule(own_auth, LONG_WAITS)
+    await auth.register(email)
+    assert (await guess(auth, email, home, PASSWORD)).status == 200
+    await overrule(auth, LONG_WAITS)
 
     async def attack() -> int:
-        return (await guess(own_auth, email, new_address())).status
+        return (await guess(auth, email, new_address())).status
 
     async def sign_in() -> int:
-        return (await guess(own_auth, email, home, PASSWORD)).status
+        return (await guess(auth, email, home, PASSWORD)).status
 
     signed_in, attacked = await asyncio.gather(side_by_side(1, [sign_in] * 30), side_by_side(15, [attack] * 300))
     assert signed_in == [200] * 30
     assert sorted(attacked) == [401] * 20 + [429] * 280
     # and what the owner does neither counts against the account nor gives the attackers another try
-    await fail(own_auth, email, home)
-    assert (await row_of(own_auth, "account", email))["failures"] == 20
-    assert wait_of(await guess(own_auth, email, new_address()))
+    await fail(auth, email, home)
+    assert (await row_of(auth, "account", email))["failures"] == 20
+    assert wait_of(await guess(auth, email, new_address()))
 
 
-async def test_every_account_has_known_networks_of_its_own(own_auth: Auth) -> None:
+async def test_every_account_has_known_networks_of_its_own(auth: Auth) -> None:
     """A network that is known at one account is a stranger at any other."""
     email, other, network = new_email(), new_email(), new_address()
     for address in (email, other):
-        await own_auth.register(address)
-    assert (await guess(own_auth, other, network, PASSWORD)).status == 200
-    await overrule(own_auth, LONG_WAITS)
+        await auth.register(address)
+    assert (await guess(auth, other, network, PASSWORD)).status == 200
+    await overrule(auth, LONG_WAITS)
     for _ in range(20):
-        await fail(own_auth, email, new_address())
-    assert wait_of(await guess(own_auth, email, network, PASSWORD))
+        await fail(auth, email, new_address())
+    assert wait_of(await guess(auth, email, network, PASSWORD))
 
 
-async def test_a_network_is_known_for_ninety_days(own_auth: Auth) -> None:
+async def test_a_network_is_known_for_ninety_days(auth: Auth) -> None:
     """A network without a log-in at the account for 90 days is a stranger again, swept or not."""
     email, network = new_email(), new_address()
-    await own_auth.register(email)
-    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
-    await overrule(own_auth, LONG_WAITS)
+    await auth.register(email)
+    assert (await guess(auth, email, network, PASSWORD)).status == 200
+    await overrule(auth, LONG_WAITS)
     for _ in range(20):
-        await fail(own_auth, email, new_address())
-    await own_auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '89 days'")
-    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
-    assert await own_auth.database.fetchval("SELECT now() - last_used_at < interval '1 hour' FROM known_networks")
-    await own_auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '90 days'")
-    assert wait_of(await guess(own_auth, email, network, PASSWORD))
+        await fail(auth, email, new_address())
+    await auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '89 days'")
+    assert (await guess(auth, email, network, PASSWORD)).status == 200
+    assert await auth.database.fetchval("SELECT now() - last_used_at < interval '1 hour' FROM known_networks")
+    await auth.database.execute("UPDATE known_networks SET last_used_at = now() - interval '90 days'")
+    assert wait_of(await guess(auth, email, network, PASSWORD))
 
 
-async def test_a_network_has_fifty_failures(own_auth: Auth) -> None:
+async def test_a_network_has_fifty_failures(auth: Auth) -> None:
     """50 failures from a network, at whatever accounts, and it waits for the rest of the 15 minutes; others do not.
 
     A log-in at an own account in between does not clear it, and is not counted either.
     """
     email, network = new_email(), new_address()
-    await own_auth.register(email)
+    await auth.register(email)
     for number in range(49):
-        await fail(own_auth, new_email(), network)
+        await fail(auth, new_email(), network)
         if number % 12 == 0:
-            assert (await guess(own_auth, email, network, PASSWORD)).status == 200
-    assert (await row_of(own_auth, "network", network))["failures"] == 49
-    await fail(own_auth, new_email(), network)
-    row = await row_of(own_auth, "network", network)
+            assert (await guess(auth, email, network, PASSWORD)).status == 200
+    assert (await row_of(auth, "network", network))["failures"] == 49
+    await fail(auth, new_email(), network)
+    row = await row_of(auth, "network", network)
     assert row["allowed_at"] == row["window_ends"]
-    before = await clock(own_auth)
+    before = await clock(auth)
     for address, password in ((new_email(), WRONG), (email, PASSWORD)):
-        seconds = wait_of(await guess(own_auth, address, network, password))
+        seconds = wait_of(await guess(auth, address, network, password))
         assert seconds <= ceil((row["window_ends"] - before).total_seconds()) <= WINDOW
-    assert (await guess(own_auth, email, new_address(), PASSWORD)).status == 200
-    await elapse(own_auth, seconds)
-    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    assert (await guess(auth, email, new_address(), PASSWORD)).status == 200
+    await elapse(auth, seconds)
+    assert (await guess(auth, email, network, PASSWORD)).status == 200
 
 
-async def test_a_network_has_fifty_registrations(own_auth: Auth, hashed: list[str]) -> None:
+async def test_a_network_has_fifty_registrations(auth: Auth, hashed: list[str]) -> None:
     """50 registrations from a network in 15 minutes, an address that was taken included; what is refused is not."""
     network = new_address()
 
     async def register(email: str, password: str = PASSWORD) -> Reply:
         body = {"email": email, "password": password, "name": "Ada"}
-        return await own_auth.ask("POST", "/register", body, headers={"X-Forwarded-For": network})
+        return await auth.ask("POST", "/register", body, headers={"X-Forwarded-For": network})
 
     emails = [new_email() for _ in range(49)]
     assert [(await register(email)).status for email in emails] == [201] * 49
@@ -333,9 +363,9 @@ async def test_a_network_has_fifty_registrations(own_auth: Auth, hashed: list[st
     hashed.clear()
     assert 1 <= wait_of(await register(new_email())) <= WINDOW
     assert hashed == []
-    assert (await own_auth.register(new_email())).status == 201, "from another network"
-    assert (await guess(own_auth, emails[0], network, PASSWORD)).status == 200, "signing in is another matter"
-    await elapse(own_auth, WINDOW)
+    assert (await auth.register(new_email())).status == 201, "from another network"
+    assert (await guess(auth, emails[0], network, PASSWORD)).status == 200, "signing in is another matter"
+    await elapse(auth, WINDOW)
     assert (await register(new_email())).status == 201
 
 
@@ -349,61 +379,63 @@ async def test_a_network_has_fifty_registrations(own_auth: Auth, hashed: list[st
 )
 @pytest.mark.parametrize("exists", [True, False])
 async def test_spellings_of_an_address_count_together(
-    own_auth: Auth, registered: str, variants: list[str], *, exists: bool
+    auth: Auth, registered: str, variants: list[str], *, exists: bool
 ) -> None:
     """However an address is spelt it is one account to guess at, and waiting does not tell whether it exists."""
     number, network = new_email().partition("@")[0], new_address()
     spellings = [text.format(number) for text in (registered, *variants)]
     if exists:
-        assert (await own_auth.register(spellings[0])).status == 201
-    await overrule(own_auth, LONG_WAITS)
-    answers = [(await guess(own_auth, spellings[turn % 3], network)).status for turn in range(8)]
+        assert (await auth.register(spellings[0])).status == 201
+    await overrule(auth, LONG_WAITS)
+    answers = [(await guess(auth, spellings[turn % 3], network)).status for turn in range(8)]
     assert answers == [401] * 5 + [429] * 3
 
 
-async def test_no_address_can_be_read_in_the_table(own_auth: Auth) -> None:
+async def test_no_address_can_be_read_in_the_table(auth: Auth) -> None:
     """What is counted shows neither the address nor the network, only their hashes."""
-    email, network = "some-name@some-domain.example.com", "203.0.113.77"
-    await own_auth.register(email)
-    assert (await guess(own_auth, email, network, PASSWORD)).status == 200
+    email, networks = "some-name@some-domain.example.com", ("203.0.113.77", "203.0.113.78")
+    await auth.register(email)
+    await fail(auth, email, networks[0])
+    assert (await guess(auth, email, networks[1], PASSWORD)).status == 200
     tables = [
-        *await rows(own_auth),
-        *await own_auth.database.fetch("SELECT * FROM known_networks"),
+        *await rows(auth),
+        *await auth.database.fetch("SELECT * FROM known_networks"),
     ]
     for row in tables:
         assert len(row["key"]) == 32
         shown = b" ".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
         assert not any(part in shown.lower() for part in (b"some-", b"203.0", b"example"))
-    assert len(tables) == 5
+    assert len(tables) >= 5
 
 
-async def test_every_place_that_asks_for_a_password_counts(own_auth: Auth, hashed: list[str]) -> None:
+async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: list[str]) -> None:
     """Wrong passwords at /login, /me/password and DELETE /me are counted together, and all three wait."""
-    network, member = new_address(), await own_auth.join()
+    network, member = new_address(), await auth.join()
     headers = {"X-Forwarded-For": network}
 
     async def log_in(password: str) -> Reply:
-        return await guess(own_auth, member.email, network, password)
+        return await guess(auth, member.email, network, password)
 
     async def change(password: str) -> Reply:
         body = {"current_password": password, "new_password": "another long passphrase"}
-        return await own_auth.ask("POST", "/me/password", body, member.tokens.access, headers=headers)
+        return await auth.ask("POST", "/me/password", body, member.tokens.access, headers=headers)
 
     async def delete(password: str) -> Reply:
-        return await own_auth.ask("DELETE", "/me", {"password": password}, member.tokens.access, headers=headers)
+        return await auth.ask("DELETE", "/me", {"password": password}, member.tokens.access, headers=headers)
 
-    await overrule(own_auth, LONG_WAITS)
+    await overrule(auth, LONG_WAITS)
     answers = [says(await ask(WRONG)) for ask in (log_in, change, delete, change, delete)]
     assert answers == [(401, "credentials_invalid"), *[(403, "password_wrong")] * 4]
     hashed.clear()
     for ask in (log_in, change, delete):
         assert wait_of(await ask(PASSWORD))
     assert hashed == []
-    await elapse(own_auth, 2 * 3600)
+    await elapse(auth, 2 * 3600)
     assert (await change(PASSWORD)).status == 204
     # a right password there clears as much as a log-in does, and makes the network a known one
-    assert (await row_of(own_auth, "pair", member.email, network))["failures"] == 0
-    assert await own_auth.database.fetchval(
+    counted = await row_of(auth, "pair", member.email, network)
+    assert counted is None or counted["failures"] == 0
+    assert await auth.database.fetchval(
         "SELECT count(*) FROM known_networks WHERE key = $1", _key("known", member.email, network)
     )
 
@@ -416,6 +448,8 @@ async def test_of_a_thousand_parallel_tries_five_are_hashed(
     await own_auth.register(email)
     await overrule(own_auth, LONG_WAITS)
     async with alone(database_url, keyring_file) as other, ClientSession(connector=TCPConnector(limit=250)) as http:
+        for auth in (own_auth, other):
+            use_cores(auth, 64, monkeypatch)
         hashed = count_hashes(own_auth, monkeypatch), count_hashes(other, monkeypatch)
         replicas = Pair(own_auth.auth, "", http), Pair(other.auth, "", http)
         replies = await asyncio.gather(*(guess(replicas[n % 2], email, network, f"{WRONG} {n}") for n in range(1000)))
@@ -426,37 +460,39 @@ async def test_of_a_thousand_parallel_tries_five_are_hashed(
     assert answers[0::2].count(429) > 20 < answers[1::2].count(429)
 
 
-async def test_parallel_tries_wait_for_no_failure_that_was_none(own_auth: Auth) -> None:
+async def test_parallel_tries_wait_for_no_failure_that_was_none(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four tries at the same time are four failures, none of which makes another wait."""
+    use_cores(auth, 4, monkeypatch)
     for _ in range(20):
         email, network = new_email(), new_address()
-        answers = await asyncio.gather(*(guess(own_auth, email, network) for _ in range(4)))
+        answers = await asyncio.gather(*(guess(auth, email, network) for _ in range(4)))
         assert [reply.status for reply in answers] == [401] * 4
 
 
-async def test_a_burst_of_right_passwords_is_not_refused(own_auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_burst_of_right_passwords_is_not_refused(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a turn is not counted yet: many can sign in from one network, or at one account, all at once."""
-    monkeypatch.setattr(own_auth.app[ACCOUNTS]._hasher, "_turns", asyncio.Semaphore(3))  # as on a machine of two cores
+    use_cores(auth, 2, monkeypatch)
     emails, network = [new_email(), new_email()], new_address()
     for email in emails:
-        await own_auth.register(email)
-    answers = await asyncio.gather(*(guess(own_auth, emails[n % 2], network, PASSWORD) for n in range(30)))
+        await auth.register(email)
+    answers = await asyncio.gather(*(guess(auth, emails[n % 2], network, PASSWORD) for n in range(30)))
     assert [reply.status for reply in answers] == [200] * 30
 
 
-async def test_parallel_tries_do_not_deadlock(own_auth: Auth) -> None:
+async def test_parallel_tries_do_not_deadlock(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """Right and wrong passwords, at few accounts from few networks, all at once: each gets its own answer."""
+    use_cores(auth, 30, monkeypatch)
     choose = random.Random(4)  # noqa: S311  not for secrets
     emails, networks = [new_email() for _ in range(3)], [new_address() for _ in range(3)]
     for email in emails:
-        await own_auth.register(email)
-    await overrule(own_auth, NO_WAITS)
+        await auth.register(email)
+    await overrule(auth, NO_WAITS)
 
     def task() -> Callable[[], Awaitable[tuple[str, int]]]:
         email, network, password = choose.choice(emails), choose.choice(networks), choose.choice((PASSWORD, WRONG))
 
         async def log_in() -> tuple[str, int]:
-            return password, (await guess(own_auth, email, network, password)).status
+            return password, (await guess(auth, email, network, password)).status
 
         return log_in
 
@@ -509,19 +545,6 @@ async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
     assert await own_auth.database.fetchval("SELECT count(*) FROM known_networks") == 1
 
 
-async def test_a_service_sweeps_by_itself(
-    database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the service runs it sweeps in the background."""
-    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 0.02)
-    async with alone(database_url, keyring_file) as auth:
-        await fail(auth, new_email(), new_address())
-        await elapse(auth, WINDOW)
-        async with asyncio.timeout(30):
-            while await rows(auth):
-                await asyncio.sleep(0.02)
-
-
 async def test_by_default_no_header_says_who_the_client_is(database_url: str, keyring_file: Path) -> None:
     """Without TRUSTED_PROXIES nobody passes for another by X-Forwarded-For."""
     email = new_email()
@@ -533,11 +556,11 @@ async def test_by_default_no_header_says_who_the_client_is(database_url: str, ke
         assert await row_of(auth, "pair", email, "127.0.0.1")
 
 
-async def test_an_ipv6_client_is_its_64(own_auth: Auth) -> None:
+async def test_an_ipv6_client_is_its_64(auth: Auth) -> None:
     """Addresses of one IPv6 /64 are one network; those of the next are another."""
     email = new_email()
-    await overrule(own_auth, LONG_WAITS)
+    await overrule(auth, LONG_WAITS)
     for host in ("::1", "::2", ":0:0:0:1", ":ffff::", ":ffff:ffff:ffff:ffff"):
-        await fail(own_auth, email, f"2001:db8:1:2{host}")
-    assert wait_of(await guess(own_auth, email, "2001:db8:1:2:abcd::9"))
-    await fail(own_auth, email, "2001:db8:1:3::1")
+        await fail(auth, email, f"2001:db8:1:2{host}")
+    assert wait_of(await guess(auth, email, "2001:db8:1:2:abcd::9"))
+    await fail(auth, email, "2001:db8:1:3::1")
