@@ -3,6 +3,7 @@
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from auth_service.handlers import ACCOUNTS
+from shared.database import Connection
 from tests.auth_service.alone import Auth, alone, without_id
 from tests.pair import PASSWORD, Reply, new_email
 
@@ -106,6 +108,32 @@ async def test_the_measure_bites(auth: Auth, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_rank_is_right() -> None:
     """All sooner is 0, all later is 1, and the same is a half."""
     assert [auc([1, 2], [3, 4]), auc([3, 4], [1, 2]), auc([1, 2], [1, 2]), auc([1, 1], [1, 1])] == [0, 1, 0.5, 0.5]
+
+
+async def test_the_work_does_not_tell_why_a_log_in_failed(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the three takes as many visits to the database, and one hash of the same cost."""
+    accounts_, done = auth.app[ACCOUNTS], list[str]()
+    database, hasher = accounts_._store._database, accounts_._hasher
+    connection, verify = database.connection, hasher._verify
+
+    def visit() -> AbstractAsyncContextManager[Connection]:
+        done.append("visit")
+        return connection()
+
+    def check(password: str, password_hash: str) -> tuple[bool, bool]:
+        done.append(password_hash.rsplit("$", 2)[0])
+        return verify(password, password_hash)
+
+    monkeypatch.setattr(database, "connection", visit)
+    monkeypatch.setattr(hasher, "_verify", check)
+    works = []
+    for kind in KINDS:
+        [email] = await accounts(auth, kind, 1)
+        await log_in(auth, kind, email)
+        works.append(tuple(done))
+        done.clear()
+    assert f"$bcrypt-sha256$v=2,t=2b,r={COST}" in works[0]
+    assert works[0] == works[1] == works[2]
 
 
 async def test_the_answer_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:

@@ -185,6 +185,9 @@ def test_the_account_is_recognised_in_either_unicode_form(password: str, email: 
         ("a graceful hopper of long fences", "Grace Hopper"),
         ("grace under pressure, always", "Grace Hopper"),
         ("ada and ada and ada again", "Ada"),
+        ("ada ada ada!", "Ada"),
+        ("gracexyzzy", "Grace"),
+        ("gracebrewstermurrayhopperxyzzyxyz", "Grace Brewster Murray Hopper"),
         ("nothing of it at all", "Grace Hopper"),
     ],
 )
@@ -203,6 +206,7 @@ async def test_every_broken_rule_is_named_at_once(auth: Auth) -> None:
     ]
     assert codes("lovelace", min_length=15, name="Ada Lovelace") == ["password_too_short", "password_personal"]
     assert codes("x" * 257) == ["too_long", "password_common"]
+    assert codes("dragondragon", name="Dragon") == ["password_common"], "why it is bad is said once"
 
 
 async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:

@@ -92,6 +92,7 @@ async def test_the_grace_is_ten_seconds_by_the_database(
     """Just before ten seconds after a rotation both tokens count as they did; at ten seconds neither does."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
+    await auth.keep_grace(first.session)
     for tokens, outcome in ((second, current), (first, previous)):
         async with frozen(auth.database) as database:
             await auth.database.execute(
@@ -367,6 +368,7 @@ async def test_the_nonce_alone_makes_no_successor(auth: Auth) -> None:
     """The successor needs the predecessor's secret and the nonce of the row: two who have one each have nothing."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
+    await auth.keep_grace(first.session)
     nonce = (await row_of(auth, first.session))["nonce"]
     token = RefreshToken.parse(first.refresh)
     assert token is not None
