@@ -193,7 +193,8 @@ class Accounts:
     ) -> User:
         """Change what an admin may change of a user, and leave what is None.
 
-        A role counts at auth at once and elsewhere with the next token; disabling ends all sessions.
+        A role that is taken away counts at auth at once. One that is given counts with the next token, as either does
+        elsewhere: what the present token is signed for is all that it can do. Disabling ends all sessions.
 
         Args:
             user_id: Whom.

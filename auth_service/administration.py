@@ -35,7 +35,7 @@ def show(arguments: Namespace) -> None:
 
 
 def change(arguments: Namespace) -> None:
-    """Disable, enable, or give another role, as `arguments.changes` says."""
+    """Disable, enable, or give another role, as `arguments` says."""
     _run(_change(arguments))
 
 

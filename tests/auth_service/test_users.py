@@ -231,10 +231,11 @@ async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> Non
 
 
 async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:
-    """A role that was given counts from the next refresh on."""
+    """A role that was given counts from the next refresh on; the token from before is not signed for it."""
     boss, member = await auth.join(role="admin"), await auth.join()
     reply = await auth.ask("PATCH", f"/users/{member.id}", {"role": "admin"}, boss.tokens.access)
     assert reply.status == 200
+    assert says(await auth.ask("GET", f"/users/{boss.id}", token=member.tokens.access)) == SCOPE
     renewed = await auth.renewed(member.tokens.refresh)
     assert (await auth.ask("GET", f"/users/{boss.id}", token=renewed.access)).status == 200
 
