@@ -21,13 +21,16 @@ GRACE = "interval '10 seconds'"
 
 Outcome = Literal["rotated", "current", "previous", "reused"]
 
+_PREVIOUS = f"previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - {GRACE}"
+"""The token is the predecessor, and within its grace."""
+
 # A waiting competitor sees the row as the winner left it: FOR UPDATE reads it again, and the CASE with it.
 _REFRESH = f"""
 WITH found AS (
     SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
            CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - {GRACE}) THEN 'rotated'
                 WHEN secret_hash = $2 THEN 'current'
-                WHEN previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - {GRACE} THEN 'previous'
+                WHEN {_PREVIOUS} THEN 'previous'
                 ELSE 'reused'
            END AS outcome
       FROM sessions JOIN users ON users.id = sessions.user_id
@@ -137,10 +140,7 @@ class SessionStore:
                 return None
             found = Refreshed(row["outcome"], row["session_id"], user(row), row["old_nonce"])
             if found.outcome == "reused":
-                await record(
-                    connection,
-                    Event("refresh_token_reused", found.user.id, session_id=found.session_id, address=client.address),
-                )
+                await record(connection, _reuse(found.user.id, found.session_id, client.address))
         return found
 
     async def user_of(self, session_id: UUID, user_id: UUID) -> User | None:
@@ -165,27 +165,36 @@ class SessionStore:
         return [_session(row) for row in rows]
 
     async def end_family(self, token: RefreshToken, address: str) -> None:
-        """End the session of a refresh token, if it lives."""
-        await self._end("family_hash = $1", token.family_hash, address=address)
+        """End the session of a refresh token, if it lives; what is a reuse at `refresh` is recorded as one here too."""
+        reused = f"NOT (secret_hash = $2 OR {_PREVIOUS})"
+        await self._end("family_hash = $1", token.family_hash, token.secret_hash, address=address, reused=reused)
 
     async def end(self, session_id: UUID, user_id: UUID, address: str) -> bool:
         """End a session of a user; False if the user has no such session."""
-        condition = "id = $1 AND user_id = $2 AND expires_at > now()"  # the sweep may have been there, or not yet
-        return await self._end(condition, session_id, user_id, address=address) > 0
+        return await self._end("id = $1 AND user_id = $2", session_id, user_id, address=address) > 0
 
     async def end_all(self, user_id: UUID, address: str) -> None:
         """End every session of a user."""
         await self._end("user_id = $1", user_id, address=address)
 
-    async def _end(self, condition: str, *arguments: object, address: str) -> int:
+    async def _end(self, condition: str, *arguments: object, address: str, reused: str = "false") -> int:
         async with self._database.connection() as connection, connection.transaction():
-            rows = await connection.fetch(f"DELETE FROM sessions WHERE {condition} RETURNING id, user_id", *arguments)
+            rows = await connection.fetch(
+                # what is expired is over already, whether or not the sweep has been there
+                f"DELETE FROM sessions WHERE {condition} AND expires_at > now()"
+                f" RETURNING id, user_id, {reused} AS reused",
+                *arguments,
+            )
             for row in rows:
-                await record(
-                    connection,
-                    Event("logged_out", row["user_id"], row["user_id"], session_id=row["id"], address=address),
-                )
+                session_id, user_id = row["id"], row["user_id"]
+                logged_out = Event("logged_out", user_id, user_id, session_id=session_id, address=address)
+                await record(connection, _reuse(user_id, session_id, address) if row["reused"] else logged_out)
         return len(rows)
+
+
+def _reuse(user_id: UUID, session_id: UUID, address: str) -> Event:
+    # no actor: it may have been the user, or a thief
+    return Event("refresh_token_reused", user_id, session_id=session_id, address=address)
 
 
 def _session(row: asyncpg.Record) -> Session:

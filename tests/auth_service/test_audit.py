@@ -105,6 +105,18 @@ async def test_the_end_of_a_session_is_recorded(auth: Auth) -> None:
     await do("DELETE", "/sessions", None, fourth.access, 204, out(fourth.session))
 
 
+async def test_what_is_expired_does_not_end_once_more(auth: Auth) -> None:
+    """Whoever logs out of a session that is over, or of all sessions, leaves no event for those that are over."""
+    do = Deeds(auth)
+    member = await auth.join()
+    over = await auth.sign_in(member.email)
+    await auth.expire(over.session)
+    await do("POST", "/logout", {"refresh_token": over.refresh}, None, 204)
+    await do("POST", "/logout", None, over.access, 204)
+    left = Recorded("logged_out", member.id, member.id, member.tokens.session, ADDRESS, None)
+    await do("DELETE", "/sessions", None, member.tokens.access, 204, left)
+
+
 async def test_passwords_and_deletion_are_recorded(auth: Auth) -> None:
     """A change of password and the end of an account, and every wrong password on the way there."""
     do = Deeds(auth)
