@@ -57,12 +57,14 @@ class Accounts:
             Busy: too many passwords are waiting to be hashed.
         """
         address, secret = self._checked(email, password, name)
-        event = Event("registered", None, address=client.address)
+        user_id = uuid4()
+        event = Event("registered", user_id, user_id, address=client.address)
         with self._hasher.place():
             await self._throttle.may_register(client)
             async with self._hasher.turn():
                 await self._throttle.try_registration(client)
-                return await self._add(address, secret, name, "user", event)
+                password_hash = await self._hasher.hash(secret)
+                return await self._store.add(user_id, address, email_key(address), name, password_hash, "user", event)
 
     async def create(self, email: str, password: str, name: str, role: Role) -> User:
         """Open an account on the operator's behalf, with a role.
@@ -71,8 +73,11 @@ class Accounts:
             ValidationFailed, EmailTaken: as `register`.
         """
         address, secret = self._checked(email, password, name)
+        user_id = uuid4()
+        event = Event("created", user_id, detail=f"role {role}")
         with self._hasher.place():
-            return await self._add(address, secret, name, role, Event("created", None, detail=f"role {role}"))
+            password_hash = await self._hasher.hash(secret)
+        return await self._store.add(user_id, address, email_key(address), name, password_hash, role, event)
 
     async def authenticate(self, email: str, password: str, client: Client) -> tuple[User, str]:
         """Return the user whom address and password belong to, and the hash that the password fits.
@@ -215,12 +220,6 @@ class Accounts:
         if disabled is not None:
             events.append(Event("disabled" if disabled else "enabled", user_id, by, address=address))
         return _found(await self._store.change(user_id, by, role, disabled, events))
-
-    async def _add(self, address: str, secret: str, name: str, role: Role, event: Event) -> User:
-        user_id = uuid4()
-        recorded = Event(event.name, user_id, event.actor_id, address=event.address, detail=event.detail)
-        password_hash = await self._hasher.hash(secret)
-        return await self._store.add(user_id, address, email_key(address), name, password_hash, role, recorded)
 
     @asynccontextmanager
     async def _try(self, key: str, client: Client) -> AsyncIterator[Try]:

@@ -71,7 +71,7 @@ async def test_accounts_and_log_ins_are_recorded(auth: Auth) -> None:
     since = await last(auth)
     reply = await auth.ask("POST", "/register", {**given, "name": "Ada"}, headers={"X-Forwarded-For": ADDRESS})
     user = UUID(reply.body["id"])
-    assert await recorded(auth, since) == [Recorded("registered", user, None, None, ADDRESS, None)]
+    assert await recorded(auth, since) == [Recorded("registered", user, user, None, ADDRESS, None)]
     since = await last(auth)
     tokens = await auth.sign_in(given["email"], **{"X-Forwarded-For": ADDRESS})
     assert await recorded(auth, since) == [Recorded("logged_in", user, user, tokens.session, ADDRESS, None)]
