@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_users(commands.add_parser("users", help="accounts, on this service's database"))
     audit = commands.add_parser("audit", help="print who did what, when and from where; the newest last")
-    audit.add_argument("email", nargs="?", help="of one account")
+    audit.add_argument("account", nargs="?", help="of one account: its address, or its id, also if it was deleted")
     audit.add_argument("--limit", type=_limit, default=100, metavar="N", help="how many events (100)")
     audit.set_defaults(run=administration.audit)
 

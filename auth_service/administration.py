@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from auth_service.accounts import Accounts
 from auth_service.app import create_accounts, create_database, create_hasher
@@ -80,7 +81,7 @@ async def _set_password(arguments: Namespace, password: str) -> None:
 
 async def _audit(arguments: Namespace) -> None:
     async with _accounts() as (accounts, database):
-        user_id = (await accounts.find(arguments.email)).id if arguments.email else None
+        user_id = await _id_of(arguments.account, accounts) if arguments.account else None
         for recorded in await AuditStore(database).newest(arguments.limit, user_id):
             event = recorded.event
             parts = {
@@ -92,6 +93,13 @@ async def _audit(arguments: Namespace) -> None:
             }
             said = " ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
             print(f"{recorded.at:%Y-%m-%dT%H:%M:%SZ} {event.name} {said}")
+
+
+async def _id_of(account: str, accounts: Accounts) -> UUID:
+    try:
+        return UUID(account)  # no address is one. The events of an account outlive it, its address does not
+    except ValueError:
+        return (await accounts.find(account)).id
 
 
 @asynccontextmanager

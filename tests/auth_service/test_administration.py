@@ -265,3 +265,17 @@ async def test_audit_prints_who_did_what_when_and_from_where(
         ((boss.email, "--limit", "2"), [lines[1], lines[4]]),
     ):
         assert (await operator(database_url, "audit", *words)).output.splitlines() == wanted
+
+
+async def test_audit_of_a_deleted_account_goes_by_its_id(own_auth: Auth, database_url: str, operator: Operator) -> None:
+    """Events outlive their account, addresses do not: by its id they are found, before its end and after."""
+    member = await own_auth.join()
+    await own_auth.join()
+    before = await operator(database_url, "audit", str(member.id))
+    assert before == await operator(database_url, "audit", member.email)
+    deleted = await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.access)
+    assert deleted.status == 204
+    assert "no such user" in (await operator(database_url, "audit", member.email)).refusal
+    found = (await operator(database_url, "audit", str(member.id))).output.splitlines()
+    assert found[:-1] == before.output.splitlines()
+    assert [line.split()[1] for line in found] == ["registered", "logged_in", "deleted"]
