@@ -196,7 +196,7 @@ class Accounts:
         role: Role | None = None,
         disabled: bool | None = None,
     ) -> User:
-        """Change what an admin may change of a user, and leave what is None.
+        """Change what an admin may change of a user, and leave what is None. What is so already is no change.
 
         A role that is taken away counts at auth at once. One that is given counts with the next token, as either does
         elsewhere: what the present token is signed for is all that it can do. Disabling ends all sessions.
@@ -214,12 +214,7 @@ class Accounts:
             LastAdmin: nobody would be left who can administer.
         """
         by, address = (None if actor is None else actor.id), (None if client is None else client.address)
-        events = []
-        if role is not None:
-            events.append(Event("role_changed", user_id, by, address=address, detail=role))
-        if disabled is not None:
-            events.append(Event("disabled" if disabled else "enabled", user_id, by, address=address))
-        return _found(await self._store.change(user_id, by, role, disabled, events))
+        return _found(await self._store.change(user_id, by, role, disabled, address))
 
     @asynccontextmanager
     async def _try(self, key: str, client: Client) -> AsyncIterator[Try]:

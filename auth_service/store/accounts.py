@@ -162,12 +162,14 @@ class AccountStore:
         return bool(done)
 
     async def change(
-        self, user_id: UUID, actor_id: UUID | None, role: Role | None, disabled: bool | None, events: Sequence[Event]
+        self, user_id: UUID, actor_id: UUID | None, role: Role | None, disabled: bool | None, address: str | None
     ) -> User | None:
         """Change what an admin may change, and leave what is None; disabling ends all sessions.
 
+        What is so already is no change: it is not recorded, and without a change the user stays as it is.
+
         Returns:
-            None if there is no such user.
+            The user as it is now; None if there is no such user.
 
         Raises:
             AdminOnly: the actor is no admin any more.
@@ -177,9 +179,19 @@ class AccountStore:
             admins = await _locked_admins(connection, user_id)
             if actor_id is not None and actor_id not in admins:
                 raise AdminOnly("Your account can't administer any more")
+            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM users WHERE id = $1", user_id)
+            if row is None:
+                return None
+            before, events = user(row), []
+            if role not in (None, before.role):
+                events.append(Event("role_changed", user_id, actor_id, address=address, detail=role))
+            if disabled not in (None, before.disabled_at is not None):
+                events.append(Event("disabled" if disabled else "enabled", user_id, actor_id, address=address))
+            if not events:
+                return before
             if disabled or role not in (None, "admin"):
                 _keep_one(admins, user_id)
-            row = await connection.fetchrow(
+            [changed] = await connection.fetch(
                 "UPDATE users SET role = coalesce($2, role), updated_at = now(), disabled_at ="
                 " CASE WHEN $3::bool IS NULL THEN disabled_at WHEN $3 THEN coalesce(disabled_at, now()) END"
                 f" WHERE id = $1 RETURNING {COLUMNS}",
@@ -187,13 +199,11 @@ class AccountStore:
                 role,
                 disabled,
             )
-            if row is None:
-                return None
             if disabled:
                 await connection.execute("DELETE FROM sessions WHERE user_id = $1", user_id)
             for event in events:
                 await record(connection, event)
-        return user(row)
+        return user(changed)
 
 
 async def _locked_admins(connection: Connection, user_id: UUID) -> Sequence[UUID]:

@@ -193,7 +193,7 @@ async def test_without_its_event_nothing_is_done(own_auth: Auth) -> None:
         ("POST", "/me/password", {"current_password": PASSWORD, "new_password": NEW}, token),
         ("PATCH", f"/users/{member.id}", {"role": "moderator"}, admin),
         ("PATCH", f"/users/{member.id}", {"disabled": True}, admin),
-        ("PATCH", f"/users/{member.id}", {"role": "user", "disabled": False}, admin),
+        ("PATCH", f"/users/{member.id}", {"role": "moderator", "disabled": True}, admin),
         ("DELETE", "/me", {"password": PASSWORD}, token),
     ]
     before = await _contents(auth)

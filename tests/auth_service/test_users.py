@@ -255,8 +255,6 @@ async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
         assert says(await auth.refresh(tokens.refresh)) == INVALID
     assert await auth.sessions_of(member.id) == set()
     assert says(await auth.login(member.email)) == (401, "credentials_invalid")
-    again = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access)
-    assert again.body["disabled_at"] == disabled.body["disabled_at"]
     enabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": False}, admin.tokens.access)
     assert (enabled.status, enabled.body["disabled_at"]) == (200, None)
     assert (await auth.login(member.email)).status == 200
@@ -315,6 +313,24 @@ async def test_role_and_disabled_are_changed_together(auth: Auth) -> None:
     assert (reply.body["role"], reply.body["disabled_at"]) == ("moderator", None)
     reply = await auth.ask("PATCH", path, {"role": "user"}, admin.tokens.access)
     assert (reply.body["role"], reply.body["disabled_at"]) == ("user", None)
+
+
+async def test_what_is_so_already_is_no_change(auth: Auth) -> None:
+    """An empty change, and a role or a state that the user has, give the user as is, and are not recorded."""
+    admin, member = await auth.join(role="admin"), await auth.join()
+    path, token = f"/users/{member.id}", admin.tokens.access
+    for role, disabled in (("user", False), ("moderator", True)):
+        now = await auth.ask("PATCH", path, {"role": role, "disabled": disabled}, token)
+        events = await auth.events_of(member.id)
+        for body in ({}, {"role": role}, {"disabled": disabled}, {"role": role, "disabled": disabled}):
+            again = await auth.ask("PATCH", path, body, token)
+            assert (again.status, again.body) == (200, now.body), body
+        assert await auth.events_of(member.id) == events
+    changed = await auth.ask("PATCH", path, {"role": "user", "disabled": True}, token)
+    assert changed.body["disabled_at"] == now.body["disabled_at"]
+    assert changed.body["updated_at"] > now.body["updated_at"]
+    added = [event["event"] for event in (await auth.events_of(member.id))[len(events) :]]
+    assert added == ["role_changed"], "of two, one of which is no change"
 
 
 async def test_the_last_admin_stays(own_auth: Auth) -> None:
