@@ -9,7 +9,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from shared.errors import Fault
 
 MAX_LENGTH = 256
-"""Characters. A password goes through SHA-256 before bcrypt, so nothing is cut off at 72 bytes."""
+"""Characters, counted in NFC. A password goes through SHA-256 before bcrypt, so nothing is cut off at 72 bytes."""
 
 _COMMON = frozenset(FREQUENCY_LISTS["passwords"])
 """Some 30,000 passwords in the order in which leaks have them; the order does not matter here."""

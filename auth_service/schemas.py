@@ -6,16 +6,31 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from auth_service.model import Role, Session, User
-from auth_service.password_rules import MAX_LENGTH
+from auth_service.password_rules import MAX_LENGTH, normalised
 from shared.routes import Header, Id, Schema
 from shared.text import LINE, PROSE
 from shared.tokens import MAX_NAME
 
+_MAX_DECOMPOSED = 4
+"""Code points that one character can be sent as (canonical decomposition)."""
+
+
+def _composed(value: object) -> object:
+    """Let the characters be counted that are hashed: NFC, however they were sent."""
+    # what is longer is too long in any form, and a long run of marks takes quadratic time to compose
+    return normalised(value) if isinstance(value, str) and len(value) <= MAX_LENGTH * _MAX_DECOMPOSED else value
+
+
 Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), LINE]
-Password = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery staple"]), PROSE]
+Password = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery staple"]),
+    PROSE,
+    BeforeValidator(_composed),
+]
 NewPassword = Annotated[
     Password,
     Field(

@@ -1,15 +1,18 @@
 """Which passwords are taken."""
 
 import time
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from auth_service import password_rules
 from auth_service.password_rules import MAX_LENGTH, normalised
+from auth_service.schemas import Deletion
 from tests.auth_service.alone import Auth, alone, says
 from tests.pair import auth_app, new_email
 from tests.postgres import Server
@@ -80,7 +83,7 @@ def test_a_minimum_below_eight_is_refused(minimum: int, keyring_file: Path) -> N
 
 
 async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
-    """256 characters of four bytes each are taken in full; 257 are too many, before or after composition."""
+    """256 characters of four bytes each are taken in full; 257 are too many. They are counted after composition."""
     email = new_email()
     longest = "".join(chr(0x1F300 + number) for number in range(256))
     assert (await auth.register(email, longest)).status == 201
@@ -90,7 +93,21 @@ async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
     assert [error["code"] for error in reply.body["errors"]] == ["too_long"]
     # U+FB2C is three characters in NFC
     reply = await auth.register(new_email(), "\ufb2c" + "x" * 255)
-    assert [error["code"] for error in reply.body["errors"]] == ["too_long"]
+    [error] = reply.body["errors"]
+    assert (error["code"], error["message"]) == ("too_long", "it may have at most 256 characters; 258 were sent")
+
+
+async def test_the_longest_password_is_the_same_from_every_keyboard(auth: Auth) -> None:
+    """A password of 256 characters can be sent decomposed, four code points to a character, to every route."""
+    email, composed = new_email(), "".join(chr(0x1F82 + number % 4) for number in range(256))
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert len(decomposed) == 4 * MAX_LENGTH
+    assert (await auth.register(email, decomposed)).status == 201
+    for password in (composed, decomposed):
+        token = (await auth.sign_in(email, password)).access
+    change = {"current_password": decomposed, "new_password": decomposed}
+    assert (await auth.ask("POST", "/me/password", change, token)).status == 204
+    assert (await auth.ask("DELETE", "/me", {"password": decomposed}, token)).status == 204
 
 
 @pytest.mark.parametrize("password", ["nul \0 inside the passphrase", "lone \ud800 inside", "\udfff" * 20])
@@ -232,4 +249,7 @@ def test_the_rules_are_quick() -> None:
     for unit in ("a", "ab", "abcde", "x" * 127 + "y", "\n"):
         text = (unit * 256)[:255] + "!"
         assert codes(text, email="c" * 250 + "@d.ee", name="f " * 50) == []
+    for _ in range(40):
+        with pytest.raises(ValidationError, match="string_too_long"):
+            Deletion.model_validate({"password": "\u0300\u0316" * 4000})
     assert time.process_time() - started < 1
