@@ -1,0 +1,98 @@
+"""The console's server: the files of the page, what the page is told, and the headers that hold it in."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from console.settings import ConsoleSettings
+from shared import wire
+
+PAGE = Path(__file__).parent / "page"
+
+# by hand: what the machine's own table calls .js may be anything, and a browser runs a module under no other type
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def create_app(settings: ConsoleSettings) -> web.Application:
+    """Build the server.
+
+    Raises:
+        StartupError: the gallery can't be read.
+    """
+    wire.install()
+    gallery = settings.gallery()
+    config = {
+        "auth": settings.auth_url,
+        "posts": settings.posts_url,
+        "gallery": None if gallery is None else [exhibit.model_dump() for exhibit in gallery],
+    }
+
+    async def show_config(_: web.Request) -> web.Response:
+        return web.json_response(config)
+
+    async def live(_: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    app = web.Application()
+    app.router.add_get("/config.json", show_config)
+    app.router.add_get("/health/live", live)
+    app.router.add_get("/", _file(PAGE / "index.html"))
+    # one route for each file, found at start: there is no path that a request could lead astray
+    for file in sorted(PAGE.iterdir()):
+        if file.suffix in _TYPES and file.name != "index.html":
+            app.router.add_get(f"/{file.name}", _file(file))
+    app.on_response_prepare.append(_finish_headers(_policy(settings)))
+    app.on_response_prepare.append(wire.without_name)
+    return app
+
+
+def _file(path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    headers = {hdrs.CONTENT_TYPE: _TYPES[path.suffix]}
+
+    async def show(_: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers=headers)
+
+    return show
+
+
+def _policy(settings: ConsoleSettings) -> str:
+    """The Content-Security-Policy: scripts and styles of this server alone, calls to the two services alone."""
+    services = " ".join(dict.fromkeys(_origin(url) for url in (settings.auth_url, settings.posts_url)))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            f"connect-src 'self' {services}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _finish_headers(policy: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        hdrs.CACHE_CONTROL: "no-cache",
+    }
+
+    async def finish(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(headers)
+
+    return finish
