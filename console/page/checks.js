@@ -1,0 +1,54 @@
+/** The thirteen checks of the verifier, in its order, and how far an answer says that a token got. */
+
+import { h } from "./dom.js";
+
+export const CHECKS = [
+  ["Size", "at most 4096 bytes, ASCII"],
+  ["Three segments", "canonical base64url without padding"],
+  ["Header", "one JSON object, no name twice"],
+  ["Nothing extra in it", "no crit, jku, jwk, x5u, x5c, b64"],
+  ["typ", "is at+jwt"],
+  ["kid", "names a key that posts has"],
+  ["alg", "is the algorithm of that key"],
+  ["Signature", "over the exact bytes received"],
+  ["Claims", "one JSON object, no name twice"],
+  ["Nothing missing", "iss aud sub name scope sid jti iat exp"],
+  ["Types and values", "UUIDs, clean strings, finite numbers"],
+  ["iss, aud", "from auth, for posts"],
+  ["Times", "exp, nbf, iat; lives 24 h at most"],
+];
+
+/**
+ * What an answer says about the token, by the service's own words alone.
+ *
+ * @returns {{accepted: boolean, failed: number | null}}  neither, where the answer doesn't tell
+ */
+export function verdict(call) {
+  const failed = call.problem?.check;
+  if (Number.isInteger(failed) && failed >= 1 && failed <= CHECKS.length) return { accepted: false, failed };
+  // a scope is looked for in a token that has been verified
+  const accepted = (call.status >= 200 && call.status < 300) || call.problem?.code === "scope_missing";
+  return { accepted, failed: null };
+}
+
+const STATES = { passed: ["✓", "passed"], failed: ["✕", "refused here"], untried: ["–", "not tried"] };
+
+/** The list, ticked as far as the verdict goes. */
+export function checkList({ accepted, failed }) {
+  const items = CHECKS.map(([name, what], index) => {
+    const number = index + 1;
+    let state = "untried";
+    if (accepted || number < failed) state = "passed";
+    else if (number === failed) state = "failed";
+    const [sign, word] = STATES[state];
+    return h(
+      "li",
+      { class: `check ${state}`, "data-check": String(number), "data-state": state },
+      h("span", { class: "sign", "aria-hidden": "true" }, sign),
+      h("span", { class: "number" }, String(number)),
+      h("span", { class: "what" }, h("b", {}, name), " ", h("span", { class: "note" }, what)),
+      h("span", { class: "word" }, word),
+    );
+  });
+  return h("ol", { class: "checks" }, ...items);
+}

@@ -1,0 +1,100 @@
+/** Every call as what it was: newest first, and each as a curl line. */
+
+import { listen } from "./api.js";
+import { SECRETS, curl, variables } from "./curl.js";
+import { byId, copyButton, h, say } from "./dom.js";
+import { shortened } from "./token.js";
+
+const LIMIT = 50;
+const MASK = "••••••••";
+const TOKENS = ["access_token", "refresh_token"];
+
+export function setUpLog() {
+  const list = byId("calls");
+  let count = 0;
+  listen(null, (call) => {
+    list.prepend(entry(call));
+    while (list.children.length > LIMIT) list.lastElementChild.remove();
+    count += 1;
+    say(byId("calls-count"), count > LIMIT ? `the last ${LIMIT} of ${count}` : `${count}`);
+  });
+}
+
+function entry(call) {
+  const tone = !call.answered ? "lost" : call.status < 400 ? "fine" : "refused";
+  const status = call.answered ? `${call.status}` : "no answer";
+  const details = h(
+    "details",
+    {},
+    h(
+      "summary",
+      {},
+      h("span", { class: `badge ${tone}` }, status),
+      h("span", { class: "call-line" }, h("b", {}, call.method), " ", call.path),
+      h("span", { class: "call-meta" }, `${call.service} · ${call.ms} ms`),
+    ),
+  );
+  // made when it is opened: fifty closed ones would cost fifty times as much
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) details.append(inside(call));
+  });
+  return h("li", { class: "call", "data-service": call.service, "data-status": status }, details);
+}
+
+function inside(call) {
+  const request = h("pre", { tabindex: "0", "aria-label": "Request" });
+  const answer = h("pre", { tabindex: "0", "aria-label": "Answer" });
+  let whole = false;
+
+  function draw() {
+    say(request, requestText(call, whole));
+    say(answer, call.answered ? answerText(call, whole) : "Nothing came back.");
+  }
+
+  const toggle = h("button", { type: "button", class: "quiet small", "aria-pressed": "false" }, "Show tokens whole");
+  toggle.addEventListener("click", () => {
+    whole = !whole;
+    toggle.setAttribute("aria-pressed", String(whole));
+    draw();
+  });
+  draw();
+  const line = curl(call);
+  const needed = variables(call.json);
+  return h(
+    "div",
+    { class: "call-inside" },
+    h("h3", {}, "Request"),
+    request,
+    h("h3", {}, "Answer"),
+    answer,
+    hasTokens(call) ? toggle : null,
+    h("h3", {}, "As a curl line"),
+    h("pre", { tabindex: "0", "aria-label": "curl line", class: "curl" }, line),
+    copyButton("Copy the curl line", () => line),
+    needed.length ? h("p", { class: "note" }, `Set ${needed.map((name) => `$${name}`).join(" and ")} in the shell first: what is secret is not written out.`) : null,
+  );
+}
+
+function hasTokens(call) {
+  return call.headers.some(([name]) => name === "Authorization") || TOKENS.some((name) => name in (call.data ?? {}));
+}
+
+function requestText(call, whole) {
+  const lines = [`${call.method} ${call.path} HTTP/1.1`, `Host: ${new URL(call.url).host}`];
+  for (const [name, value] of call.headers) {
+    const shown = name === "Authorization" && !whole ? `Bearer ${shortened(value.slice("Bearer ".length))}` : value;
+    lines.push(`${name}: ${shown}`);
+  }
+  if (call.json !== undefined) {
+    lines.push("", JSON.stringify(call.json, (name, value) => (name in SECRETS ? MASK : value), 2));
+  }
+  return lines.join("\n");
+}
+
+function answerText(call, whole) {
+  const lines = [`HTTP/1.1 ${call.status} ${call.reason}`, ...[...call.answer].map(([name, value]) => `${name}: ${value}`)];
+  if (call.data !== null && call.data !== undefined) {
+    lines.push("", JSON.stringify(call.data, (name, value) => (TOKENS.includes(name) && !whole ? shortened(value) : value), 2));
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,85 @@
+/** The picture: two services, what each has of its own, the one thing they share, and which of it the last call touched. */
+
+import { listen, readiness } from "./api.js";
+import { byId, h, say } from "./dom.js";
+
+const EVERY = 2000;
+const SERVICES = ["auth", "posts"];
+
+const STATES = { ready: "ready", unready: "not ready", silent: "down: no answer" };
+
+const listeners = [];
+
+/** Be told what a service answers whenever it was asked whether it is ready. */
+export const onReadiness = (listener) => listeners.push(listener);
+
+export function setUpPicture() {
+  const kids = {};
+
+  function draw(service, { state, body }) {
+    const box = byId(`${service}-box`);
+    box.dataset.state = state;
+    const why = state === "unready" ? ` (${body?.code ?? "no reason given"})` : "";
+    const stale = body?.keyring === "stale" ? ", key file can’t be read" : "";
+    say(byId(`${service}-state`), STATES[state] + why + stale);
+    if (body?.kids) kids[service] = body.kids;
+    drawKids();
+  }
+
+  function drawKids() {
+    const [auth, posts] = SERVICES.map((service) => kids[service]);
+    const common = (auth ?? []).filter((kid) => (posts ?? []).includes(kid));
+    const all = [...new Set([...(auth ?? []), ...(posts ?? [])])];
+    byId("kids").replaceChildren(...all.flatMap((kid, index) => [index ? ", " : "", h("code", {}, kid)]));
+    let words = "Asking both for the id of their key…";
+    if (auth && posts) {
+      words = common.length
+        ? "The same secret key in both: all that they have in common. This is its id."
+        : "Different keys: posts will believe no token of auth.";
+    } else if (auth ?? posts) {
+      words = `The id of the key in ${auth ? "auth" : "posts"}.`;
+    }
+    say(byId("kids-text"), words);
+  }
+
+  async function poll(service) {
+    const found = await readiness(service);
+    draw(service, found);
+    listeners.forEach((listener) => listener(service, found));
+  }
+
+  /** Each by itself, so that one that hangs doesn't keep the other waiting. */
+  async function pollForever(service) {
+    for (;;) {
+      if (document.visibilityState === "hidden") {
+        await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+        continue;
+      }
+      await poll(service);
+      await new Promise((resolve) => setTimeout(resolve, EVERY));
+    }
+  }
+
+  SERVICES.forEach(pollForever);
+  listen(begin, end);
+}
+
+function begin({ service, method, path }) {
+  for (const each of SERVICES) {
+    const drawing = byId(`${each}-column`);
+    drawing.dataset.call = each === service ? "under-way" : "";
+    drawing.dataset.database = "";
+    say(byId(`${each}-call`), each === service ? `${method} ${path.split("?")[0]}` : "");
+    say(byId(`${each}-asked`), "");
+  }
+}
+
+function end(call) {
+  const drawing = byId(`${call.service}-column`);
+  const tone = !call.answered ? "lost" : call.status < 400 ? "fine" : "refused";
+  drawing.dataset.call = tone;
+  say(byId(`${call.service}-call`), `${call.method} ${call.path.split("?")[0]} → ${call.answered ? call.status : "no answer"}`);
+  if (!call.answered) return;
+  drawing.dataset.database = call.database ? "asked" : "not-asked";
+  say(byId(`${call.service}-asked`), call.database ? "asked" : "not asked");
+}
