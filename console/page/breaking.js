@@ -9,7 +9,7 @@ import { accessToken, onSession, session } from "./session.js";
 import { PARTS, shortened } from "./token.js";
 
 /** Characters of a segment that are shown; more would push the answer off the screen. */
-const SHOWN = 900;
+const SHOWN = 400;
 
 /** @param {{name: string, about: string, token: string}[] | null} gallery */
 export function setUpBreaking(gallery) {
@@ -119,7 +119,6 @@ function shown(answered, token) {
     ...(problem?.hint ? [["hint", problem.hint]] : []),
     ...(answered.answer.has("WWW-Authenticate") ? [["WWW-Authenticate", answered.answer.get("WWW-Authenticate")]] : []),
     ["posts’ Postgres", answered.database ? "asked" : "not asked"],
-    ["auth", "not asked"],
   ];
   const verdictText = refused
     ? `Refused at check ${decision.failed} of 13`

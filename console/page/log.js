@@ -42,8 +42,8 @@ function entry(call) {
 }
 
 function inside(call) {
-  const request = h("pre", { tabindex: "0", "aria-label": "Request" });
-  const answer = h("pre", { tabindex: "0", "aria-label": "Answer" });
+  const request = h("pre");
+  const answer = h("pre");
   let whole = false;
 
   function draw() {
@@ -69,7 +69,7 @@ function inside(call) {
     answer,
     hasTokens(call) ? toggle : null,
     h("h3", {}, "As a curl line"),
-    h("pre", { tabindex: "0", "aria-label": "curl line", class: "curl" }, line),
+    h("pre", { tabindex: "0", class: "curl" }, line),
     copyButton("Copy the curl line", () => line),
     needed.length ? h("p", { class: "note" }, `Set ${needed.map((name) => `$${name}`).join(" and ")} in the shell first: what is secret is not written out.`) : null,
   );

@@ -2,6 +2,7 @@
 
 import { listen, readiness } from "./api.js";
 import { byId, h, say } from "./dom.js";
+import { onSession } from "./session.js";
 
 const EVERY = 2000;
 const SERVICES = ["auth", "posts"];
@@ -15,6 +16,7 @@ export const onReadiness = (listener) => listeners.push(listener);
 
 export function setUpPicture() {
   const kids = {};
+  const states = {};
 
   function draw(service, { state, body }) {
     const box = byId(`${service}-box`);
@@ -23,7 +25,23 @@ export function setUpPicture() {
     const stale = body?.keyring === "stale" ? ", key file can’t be read" : "";
     say(byId(`${service}-state`), STATES[state] + why + stale);
     if (body?.kids) kids[service] = body.kids;
+    states[service] = state;
     drawKids();
+    drawAlone();
+  }
+
+  /** In words, for whoever doesn't see the picture; said once for each change. */
+  function drawAlone() {
+    const [auth, posts] = SERVICES.map((service) => states[service]);
+    let words = "";
+    if (auth && auth !== "ready" && posts === "ready") {
+      words = "auth is down, and posts goes on: it verifies every token by itself.";
+    } else if (auth === "ready" && posts && posts !== "ready") {
+      words = "posts is down. auth still signs tokens.";
+    } else if (auth && posts && auth !== "ready" && posts !== "ready") {
+      words = "Both are down, or don’t allow this page’s origin (CORS_ORIGINS).";
+    }
+    say(byId("alone"), words);
   }
 
   function drawKids() {
@@ -34,7 +52,7 @@ export function setUpPicture() {
     let words = "Asking both for the id of their key…";
     if (auth && posts) {
       words = common.length
-        ? "The same secret key in both: all that they have in common. This is its id."
+        ? "The id of the secret key. It is the same in both, and all that they have in common."
         : "Different keys: posts will believe no token of auth.";
     } else if (auth ?? posts) {
       words = `The id of the key in ${auth ? "auth" : "posts"}.`;
@@ -60,6 +78,7 @@ export function setUpPicture() {
     }
   }
 
+  onSession((now) => say(byId("holds"), now ? "holds both tokens, in memory" : "holds no token"));
   SERVICES.forEach(pollForever);
   listen(begin, end);
 }

@@ -1,0 +1,113 @@
+"""Step 4, Break it: each kind of forgery is sent to the real service, and its check is the one that it names."""
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.console.screen import Screen, screen
+from tests.console.stage import Stage, stage, write_gallery
+from tests.postgres import Server
+
+KINDS = {
+    "payload": (8, "token_signature_invalid"),
+    "flip": (8, "token_signature_invalid"),
+    "none": (7, "token_algorithm_refused"),
+    "own-key": (8, "token_signature_invalid"),
+    "kid": (6, "token_key_unknown"),
+    "typ": (5, "token_type_wrong"),
+    "crit": (4, "token_header_refused"),
+    "cut": (2, "token_malformed"),
+    "spare": (2, "token_malformed"),
+    "huge": (1, "token_too_large"),
+}
+
+
+async def test_every_forgery_names_its_check(shown: Screen) -> None:
+    """Each kind is refused at the check that it is made for, before the database; the untouched token passes all."""
+    await shown.register()
+    kinds = [await kind.get_attribute("value") for kind in await shown["input[name=kind]"].all()]
+    assert kinds == [*KINDS, "untouched"]
+    for kind, (check, code) in KINDS.items():
+        await shown.forge(kind)
+        await shown.expect_refused(check, code)
+        marks = await shown["#forged-text mark"].count()
+        assert marks == (0 if kind == "cut" else 1) + (kind == "own-key") or kind == "none", kind
+    await shown.forge("untouched")
+    await expect(shown["#forged-answer .status"]).to_have_text("200 OK")
+    assert await shown.states() == ["passed"] * 13
+    await expect(shown["[data-fact='posts’ Postgres']"]).to_have_text("asked")
+    assert await shown["#forged-text mark"].count() == 0
+
+
+async def test_what_is_typed_into_the_payload_is_what_is_sent(shown: Screen) -> None:
+    """The editor decides: the same JSON is the same token, other JSON and no JSON are refused by the signature."""
+    await shown.register()
+    text = await shown["#payload"].input_value()
+    assert "users:admin" in text
+    await shown["#payload"].fill(text.replace(" users:admin", ""))
+    await shown.send()
+    assert await shown.states() == ["passed"] * 13
+    await shown["#payload"].fill("no JSON at all: é")
+    await expect(shown["#forged-answer"]).to_be_empty()
+    await shown.send()
+    await shown.expect_refused(8, "token_signature_invalid")
+    await shown["#reset"].click()
+    await expect(shown["#payload"]).to_have_value(text)
+
+
+async def test_the_gallery_gets_further_than_the_signature(
+    browser: Browser, database_server: Server, keyring_file: Path, tmp_path: Path
+) -> None:
+    """Tokens that are signed well, and made for checks 9 to 13, are refused there."""
+    gallery = tmp_path / "gallery.json"
+    write_gallery(gallery, keyring_file, time.time())
+    async with stage(database_server, keyring_file, gallery=gallery) as made, screen(browser) as shown:
+        await shown.open(made.console)
+        await expect(shown["#no-gallery"]).to_be_hidden()
+        await shown.register()
+        for kind, check, code in (
+            ("A claim twice", 9, "token_malformed"),
+            ("No expiry", 10, "token_claim_missing"),
+            ("Wrong audience", 12, "token_audience_wrong"),
+            ("Not yet valid", 13, "token_not_yet_valid"),
+        ):
+            await shown.forge(kind)
+            await expect(shown["#kind-about"]).to_have_text(f"{kind}, and the signature is good.")
+            await shown.expect_refused(check, code)
+            assert await shown["#forged-text mark"].count() == 0
+
+
+async def test_without_a_gallery_the_page_says_why(shown: Screen) -> None:
+    """What must be well signed can't be shown by a page without a key, and the page says so."""
+    await expect(shown["#no-gallery"]).to_contain_text("GALLERY_FILE")
+    await expect(shown["#no-gallery"]).to_be_visible()
+
+
+async def test_without_webcrypto_the_page_says_why(browser: Browser, stand: Stage) -> None:
+    """Where the browser has no WebCrypto, a key of one's own can't be made, and the page says where it could."""
+    async with screen(browser) as shown:
+        await shown.page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+        await shown.open(stand.console)
+        await shown.register()
+        await shown.choose("own-key")
+        await expect(shown["#forged-text"]).to_contain_text("secure contexts only")
+        await expect(shown["#send"]).to_be_disabled()
+        await shown.choose("flip")
+        await expect(shown["#send"]).to_be_enabled()
+
+
+@pytest.mark.parametrize("status", [503, 200])
+async def test_nothing_is_guessed(shown: Screen, status: int) -> None:
+    """An answer that names no check ticks none, unless the token was accepted; an odd number is not believed."""
+    await shown.register()
+
+    async def answer(route: object) -> None:
+        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/problem+json"}
+        body = '{"code": "busy", "detail": "No.", "check": 99}'
+        await route.fulfill(status=status, headers=headers, body=body)  # type: ignore[attr-defined]
+
+    await shown.page.route("**/posts?limit=1", answer)
+    await shown.send()
+    assert await shown.states() == ["passed" if status == 200 else "untried"] * 13
