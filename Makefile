@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop reset test test-fast test-compose lint lock fuzz bench rotate-demo
+.PHONY: help run stop reset test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -57,6 +57,10 @@ bench: ## what verifying a token costs, what log-ins cost the others, what the l
 rotate-demo: ## replace the shared secret under load, before your eyes
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) dev.rotation
+
+screenshots: ## make the pictures of the console in docs/, with this machine's Chromium
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) tests.console.screenshots
 
 COMPILE = .venv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links

@@ -72,7 +72,8 @@ export function setUpBreaking(gallery) {
     const segments = forged.split(".").length;
     const lacking = chosen.gallery ? 0 : 3 - segments;
     const gone = lacking > 0 ? "no signature" : forged.endsWith(".") ? "the signature is empty" : "";
-    say(byId("forged-facts"), [`${forged.length} bytes`, `${segments} segments`, gone].filter(Boolean).join(" · "));
+    const marked = text.querySelector("mark") ? "marked where it differs" : "";
+    say(byId("forged-facts"), [`${forged.length} bytes`, `${segments} segments`, gone, marked].filter(Boolean).join(" · "));
   }
 
   const clipped = (piece) =>
@@ -93,6 +94,9 @@ export function setUpBreaking(gallery) {
     send.removeAttribute("aria-disabled");
     if (kind !== chosen || token !== forged) return;
     answer.replaceChildren(...shown(answered, token));
+    // what was asked for must be seen: all of it where the window is high enough, else its beginning
+    const fits = answer.offsetHeight < innerHeight;
+    (fits ? answer : answer.firstElementChild).scrollIntoView({ block: fits ? "nearest" : "start" });
   });
 
   onSession((now) => {

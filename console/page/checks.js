@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 export const CHECKS = [
   ["Size", "at most 4096 bytes, ASCII"],
-  ["Three segments", "canonical base64url without padding"],
+  ["Three segments", "canonical base64url, unpadded"],
   ["Header", "one JSON object, no name twice"],
   ["Nothing extra in it", "no crit, jku, jwk, x5u, x5c, b64"],
   ["typ", "is at+jwt"],
@@ -12,8 +12,8 @@ export const CHECKS = [
   ["alg", "is the algorithm of that key"],
   ["Signature", "over the exact bytes received"],
   ["Claims", "one JSON object, no name twice"],
-  ["Nothing missing", "iss aud sub name scope sid jti iat exp"],
-  ["Types and values", "UUIDs, clean strings, finite numbers"],
+  ["Nothing missing", "nine claims have to be there"],
+  ["Types and values", "UUIDs, clean text, numbers"],
   ["iss, aud", "from auth, for posts"],
   ["Times", "exp, nbf, iat; lives 24 h at most"],
 ];

@@ -17,6 +17,8 @@ export function setUpPosts() {
 
   const send = (method, path, options = {}) => call("posts", method, path, { token: accessToken(), ...options });
 
+  const filtered = () => byId("mine").checked || Boolean(byId("q").value.trim() || byId("tag").value.trim());
+
   function path(cursor) {
     const query = new URLSearchParams({ limit: String(PAGE) });
     if (byId("q").value.trim()) query.set("q", byId("q").value.trim());
@@ -37,7 +39,7 @@ export function setUpPosts() {
       else list.replaceChildren(...items);
       next = answered.data.next;
       show(more, next !== null);
-      say(byId("posts-count"), list.children.length ? "" : "No posts here yet. Write the first one.");
+      say(byId("posts-count"), list.children.length ? "" : filtered() ? "Nothing found." : "No posts here yet. Write the first one.");
       if (cursor) items[0]?.querySelector("h4").focus();
     }
     return answered;

@@ -13,10 +13,10 @@ from tests.postgres import Server
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """This machine's own Chromium, one for the whole run."""
+    """The Chromium of this machine, one for the whole run."""
     path = executable()
     if path is None:
-        pytest.fail("there is no Chromium to look at the console with: apt install chromium (or set CHROMIUM)", False)
+        pytest.fail("no Chromium to look at the console with: apt install chromium, or set CHROMIUM", pytrace=False)
     async with chromium(path) as running:
         yield running
 

@@ -1,5 +1,6 @@
 """What the page is shown on: a pair of services that allow the console's origin, and the console in front of them."""
 
+import base64
 import json
 import os
 import shutil
@@ -103,7 +104,7 @@ def origin(port: int) -> str:
 def write_gallery(file: Path, keyring: Path, now: float) -> None:
     """Sign four tokens with the first key of the keyring, each well, and none to be believed."""
     [key] = json.loads(keyring.read_text())["keys"]
-    secret = forge.base64.urlsafe_b64decode(key["k"] + "=" * (-len(key["k"]) % 4))
+    secret = base64.urlsafe_b64decode(key["k"] + "=" * (-len(key["k"]) % 4))
     header = {"alg": "HS256", "typ": "at+jwt", "kid": key["kid"]}
     claims = {**forge.CLAIMS, "iat": int(now), "exp": int(now) + 900}
     twice = json.dumps(claims)[:-1] + ', "name": "Somebody else"}'
@@ -114,7 +115,11 @@ def write_gallery(file: Path, keyring: Path, now: float) -> None:
         "Not yet valid": {**claims, "nbf": int(now) + 600},
     }
     exhibits = [
-        {"name": name, "about": f"{name}, and the signature is good.", "token": forge.token(header, what, secret=secret)}
+        {
+            "name": name,
+            "about": f"{name}, and the signature is good.",
+            "token": forge.token(header, what, secret=secret),
+        }
         for name, what in payloads.items()
     ]
     file.write_text(json.dumps(exhibits))

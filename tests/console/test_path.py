@@ -45,7 +45,9 @@ async def test_from_sign_up_to_a_refused_forgery_with_auth_stopped(
 
             processes.stop([auth])
             await expect(shown["#auth-box"]).to_have_attribute("data-state", "silent")
-            await expect(shown["#alone"]).to_have_text("auth is down, and posts goes on: it verifies every token by itself.")
+            await expect(shown["#alone"]).to_have_text(
+                "auth is down, and posts goes on: it verifies every token by itself."
+            )
             await expect(shown["#auth-notice"]).to_contain_text("auth is down.")
             await expect(shown["#posts-state"]).to_have_text("ready")
             await shown.write("Still here", "Nobody was asked")

@@ -1,0 +1,74 @@
+"""python -m tests.console.screenshots: makes the two pictures of the console that the README shows.
+
+It starts a Postgres, both services and the console of its own, and walks the page as a newcomer does.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from auth_service import keys
+from dev.pair import ROOT
+from tests import postgres
+from tests.console.screen import Screen, screen
+from tests.console.stage import chromium, executable, stage, write_gallery
+
+FOLDER = ROOT / "docs"
+WIDTH = 1280
+MARGIN = 20
+"""Pixels above and below."""
+
+MAX_BYTES = 300_000
+
+
+async def main() -> None:
+    """Make both, and say how large they are."""
+    path = executable()
+    if path is None:
+        sys.exit("make screenshots: there is no Chromium: apt install chromium, or set CHROMIUM")
+    with postgres.running(postgres.choose()) as server, tempfile.TemporaryDirectory() as folder:
+        keyring, gallery = Path(folder) / "keyring.json", Path(folder) / "gallery.json"
+        keys.new(keyring)
+        write_gallery(gallery, keyring, time.time())
+        async with (
+            stage(server, keyring, gallery=gallery) as made,
+            chromium(path) as browser,
+            screen(browser, viewport={"width": WIDTH, "height": 800}, color_scheme="light", locale="en-GB") as shown,
+        ):
+            await shown.open(made.console)
+            await shown["#name"].fill("Ada")
+            await shown["#email"].fill("ada@example.com")
+            await shown.register()
+            await shown.write("Hello", "My first post", "hello")
+            await shown[".line:has-text('scope')"].hover()
+            await expect(shown["#explanation"]).to_contain_text("users:admin")
+            await picture(shown, "token-title", "console-token.png")
+            await shown.send()
+            await shown.expect_refused(8, "token_signature_invalid")
+            await picture(shown, "break-title", "console-forgery.png")
+
+
+async def picture(shown: Screen, title: str, name: str) -> None:
+    """Write what a window shows that is just high enough for the step with this title.
+
+    Raises:
+        SystemExit: the picture is too large for a repository.
+    """
+    step = shown[f"section[aria-labelledby={title}]"]
+    height = await step.evaluate("(section) => section.offsetHeight")
+    await shown.page.set_viewport_size({"width": WIDTH, "height": height + 2 * MARGIN})
+    await step.evaluate("(section, margin) => scrollTo(0, section.offsetTop - margin)", MARGIN)
+    file = FOLDER / name
+    await shown.page.screenshot(path=file)
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        sys.exit(f"make screenshots: {file} has {size} bytes, at most {MAX_BYTES} are wanted")
+    print(f"{file.relative_to(ROOT)}: {size} bytes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,98 @@
+"""Every call: what was sent and what came back, without secrets, and as a line that works in a shell."""
+
+import asyncio
+import json
+import os
+import subprocess
+
+from playwright.async_api import expect
+
+from tests.console.screen import Screen
+from tests.console.test_posts import HOSTILE
+
+
+async def copied(shown: Screen, call: int) -> str:
+    """Open a call of the list, copy its curl line, and read the clipboard."""
+    entry = shown[".call"].nth(call)
+    await entry.locator("summary").click()
+    await entry.get_by_role("button", name="Copy the curl line").click()
+    await expect(entry.locator(".copied")).to_have_text("Copied")
+    return str(await shown.page.evaluate("navigator.clipboard.readText()"))
+
+
+async def shell(line: str, **variables: str) -> bytes:
+    """Run the line in sh; return what it prints."""
+    environment = {"PATH": os.environ["PATH"], **variables}
+    running = await asyncio.create_subprocess_exec("sh", "-c", line, stdout=subprocess.PIPE, env=environment)
+    output, _ = await asyncio.wait_for(running.communicate(), 30)
+    assert running.returncode == 0
+    return output
+
+
+async def run(line: str, **variables: str) -> tuple[int, bytes]:
+    """Run a curl line; return status and body of the answer."""
+    head, _, body = (await shell(line, **variables)).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def test_the_curl_line_does_the_same_again(shown: Screen) -> None:
+    """A copied line sends what the page sent, whatever characters are in it."""
+    await shown.register()
+    text = f"{HOSTILE}\n'; exit 7; '\n''\n"
+    await shown.write(HOSTILE, text, "a tag")
+    await expect(shown[".call-line"].nth(1)).to_have_text("POST /posts")
+    status, body = await run(await copied(shown, 1))
+    post = json.loads(body)
+    assert (status, post["title"], post["body"], post["tags"]) == (201, HOSTILE, text, ["a tag"])
+    status, body = await run(await copied(shown, 0))
+    assert status == 200
+    assert json.loads(body)["items"][0] == post
+
+
+async def test_quoting(shown: Screen) -> None:
+    """One word for the shell, whatever stands in it."""
+    texts = ["", "'", "''", "it's", "'\\''", '$(id) `id` \\ " ! # ~ * ;\n\t&', "-x", "é\u202e\U0001f600", "a''b'"]
+    quoted = await shown.page.evaluate("async (texts) => texts.map((await import('/curl.js')).quote)", texts)
+    for text, word in zip(texts, quoted, strict=True):
+        assert (await shell(f"printf %s {word}")).decode() == text
+
+
+async def test_secrets_are_not_written_out(shown: Screen) -> None:
+    """Passwords and refresh tokens stand nowhere in the list; the curl line reads them from variables, and works so."""
+    email, password = await shown["#email"].input_value(), await shown["#password"].input_value()
+    await shown.register()
+    await shown["#refresh"].click()
+    await expect(shown["#refresh-answer"]).to_contain_text("Two new tokens")
+    lines = [await copied(shown, call) for call in range(await shown[".call"].count())]
+    assert password not in str(await shown["#calls"].text_content())
+    assert not [line for line in lines if password in line]
+    [refreshed] = [line for line in lines if "/refresh" in line]
+    assert '"$REFRESH_TOKEN"' in refreshed
+    [login] = [line for line in lines if "/login" in line]
+    status, body = await run(login, PASSWORD=password)
+    assert (status, json.loads(body)["token_type"]) == (200, "Bearer")
+    assert email in login
+
+
+async def test_tokens_are_shortened_until_asked_for(shown: Screen) -> None:
+    """The Authorization header is shown by its ends, and whole at the press of a button."""
+    await shown.register()
+    token = str(await shown["#token-text"].text_content())
+    entry = shown[".call"].first
+    await entry.locator("summary").click()
+    request = entry.locator("pre").first
+    assert token not in str(await request.text_content())
+    await expect(request).to_contain_text(f"Authorization: Bearer {token[:12]}…")
+    await entry.get_by_role("button", name="Show tokens whole").click()
+    await expect(request).to_contain_text(f"Authorization: Bearer {token}")
+
+
+async def test_the_list_is_bounded(shown: Screen) -> None:
+    """Fifty calls are kept, the newest first."""
+    await shown.page.evaluate(
+        "async () => { const { call } = await import('/api.js');"
+        " for (let n = 0; n < 52; n++) await call('posts', 'GET', `/posts?limit=${n}`); }"
+    )
+    await expect(shown[".call"]).to_have_count(50)
+    await expect(shown[".call-line"].first).to_have_text("GET /posts?limit=51")
+    await expect(shown["#calls-count"]).to_have_text("the last 50 of 52")

@@ -1,0 +1,97 @@
+"""Step 3: posts are read, searched, paged, written, edited and deleted, and whatever they hold is text."""
+
+from playwright.async_api import Browser, expect
+
+from tests.console.screen import Screen, screen
+from tests.console.stage import Stage
+from tests.pair import new_email
+
+HOSTILE = '<img src=x onerror="document.title=\'owned\'"> it\'s \\ "quoted" $HOME `id` \u202eסוף %41'
+
+
+async def test_text_stays_text(shown: Screen) -> None:
+    """Markup, quotes, line breaks and letters from right to left are shown as they were written."""
+    await shown.register()
+    await shown.write(HOSTILE, f"{HOSTILE}\n</p><script>document.title='owned'</script>\n--\n", f"{HOSTILE[:40]}, b")
+    assert (
+        await shown[".post-body"].first.text_content()
+        == f"{HOSTILE}\n</p><script>document.title='owned'</script>\n--\n"
+    )
+    assert await shown[".tag"].first.text_content() == HOSTILE[:40].strip()
+    assert await shown[".post img, .post script, .calls img"].count() == 0
+    for summary in await shown[".call summary"].all():
+        await summary.click()
+    assert await shown[".call img, .call script"].count() == 0
+    assert "owned" not in await shown.page.title()
+
+
+async def test_edit_and_delete(shown: Screen) -> None:
+    """One's own post can be changed and taken away; the edited one says its version."""
+    await shown.register()
+    await shown.write("Draft", "First words")
+    post = shown[".post"].first
+    await post.get_by_role("button", name="Edit").click()
+    await post.get_by_label("Text").fill("Second words")
+    await post.get_by_role("button", name="Save").click()
+    await expect(shown[".post-body"].first).to_have_text("Second words")
+    await expect(shown[".post"].first).to_contain_text("version 2")
+    name = await shown[".post"].first.get_attribute("data-id")
+    await shown[".post"].first.get_by_role("button", name="Delete").click()
+    await expect(shown[f".post[data-id='{name}']"]).to_have_count(0)
+    assert await shown.page.evaluate("document.activeElement.id") == "list-title"
+
+
+async def test_a_change_made_meanwhile_is_not_overwritten(browser: Browser, stand: Stage) -> None:
+    """Who saves over somebody else's change gets 412 and the list as it is now."""
+    async with screen(browser) as one, screen(browser) as two:
+        await one.open(stand.console)
+        await two.open(stand.console)
+        email = new_email()
+        await one["#email"].fill(email)
+        await two["#email"].fill(email)
+        await two["#password"].fill(await one["#password"].input_value())
+        await one.register()
+        await one.write("Shared", "Old")
+        await two["#sign-in"].click()
+        for shown, text in ((two, "Newer"), (one, "Stale")):
+            post = shown[".post"].first
+            await post.get_by_role("button", name="Edit").click()
+            await post.get_by_label("Text").fill(text)
+            await post.get_by_role("button", name="Save").click()
+            if shown is two:
+                await expect(two[".post-body"].first).to_have_text("Newer")
+        await expect(one["#posts-answer"]).to_contain_text("412 Precondition Failed · version_mismatch")
+        await expect(one[".post-body"].first).to_have_text("Newer")
+
+
+async def test_somebody_elses_post_is_refused(browser: Browser, stand: Stage) -> None:
+    """The buttons are there for every post, so that one sees the 403."""
+    async with screen(browser) as one, screen(browser) as two:
+        await one.open(stand.console)
+        await one.register()
+        await one.write("Not yours", "Hands off")
+        await two.open(stand.console)
+        await two.register()
+        post = two[".post"].filter(has_text="Not yours")
+        await post.first.get_by_role("button", name="Delete").click()
+        await expect(two["#posts-answer"]).to_contain_text("403 Forbidden · not_the_author")
+
+
+async def test_search_and_pages(shown: Screen) -> None:
+    """Words, tag and author narrow the list down; the next page goes on after the last post."""
+    await shown.register()
+    for number in range(7):
+        await shown.write(f"Number {number}", "odd one" if number % 2 else "even one", "odd" if number % 2 else "even")
+    await shown["#mine"].check()
+    await expect(shown[".post"]).to_have_count(5)
+    await shown["#more"].click()
+    await expect(shown[".post"]).to_have_count(7)
+    await expect(shown["#more"]).to_be_hidden()
+    titles = await shown[".post h4"].all_text_contents()
+    assert titles == [f"Number {number}" for number in range(6, -1, -1)]
+    await shown["#tag"].fill("odd")
+    await shown["#find"].click()
+    await expect(shown[".post"]).to_have_count(3)
+    await shown["#q"].fill("nothing like it")
+    await shown["#find"].click()
+    await expect(shown["#posts-count"]).to_have_text("Nothing found.")

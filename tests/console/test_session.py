@@ -1,0 +1,142 @@
+"""Steps 1 and 2: signing in, the token, its expiry, and what is said when something is in the way."""
+
+import time
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+
+from dev import pair as processes
+from tests.console.screen import Screen, screen
+from tests.console.stage import Stage, console, stage
+from tests.pair import PASSWORD, new_email
+from tests.postgres import Server
+
+
+async def sign_in(shown: Screen, email: str, password: str) -> None:
+    """Fill in and press Sign in."""
+    await shown["#email"].fill(email)
+    await shown["#password"].fill(password)
+    await shown["#sign-in"].click()
+
+
+async def test_what_is_filled_in_is_new_each_time(shown: Screen) -> None:
+    """Name, address and passphrase are made up, long enough, and others at the next press."""
+    seen = set()
+    for _ in range(3):
+        address, password = await shown["#email"].input_value(), await shown["#password"].input_value()
+        assert address.endswith("@example.com")
+        assert len(password) >= 15
+        seen.add((address, password))
+        await shown["#fill"].click()
+    assert len(seen) == 3
+
+
+async def test_each_line_of_the_token_is_explained(shown: Screen) -> None:
+    """Pointing at a line, or reaching it by keyboard, says what it is for."""
+    await shown.register()
+    lines = await shown[".line"].all()
+    assert len(lines) == 3 + 9 + 1
+    said = set()
+    for line in lines:
+        await line.focus()
+        said.add(await shown["#explanation"].text_content())
+    assert len(said) == len(lines)
+    assert not [text for text in said if text is None or "Not one of the usual" in text]
+    await shown[".line:has-text('scope')"].hover()
+    await expect(shown["#explanation"]).to_contain_text("users:admin")
+
+
+async def test_expiry_is_seen_as_the_401_that_it_causes(
+    browser: Browser, database_server: Server, keyring_file: Path
+) -> None:
+    """Once exp and the leeway have passed, the page asks posts, shows token_expired, and a refresh mends it."""
+    now = time.time()
+    async with stage(database_server, keyring_file, clock=lambda: now) as made, screen(browser) as shown:
+        # the page's clock is ten minutes slow, which must not matter
+        await shown.page.clock.install(time=now - 600)
+        await shown.open(made.console)
+        await shown.register()
+        await expect(shown["#countdown"]).to_contain_text("expires in 1")
+
+        calls = await shown[".call"].count()
+        now += 903
+        await shown.page.clock.fast_forward(903_000)
+        await expect(shown["#countdown"]).to_contain_text("expired")
+        await expect(shown["#expiry"]).to_contain_text("up to 10 s longer")
+        assert await shown[".call"].count() == calls
+
+        now += 9
+        await shown.page.clock.fast_forward(9_000)
+        await expect(shown["#expiry"]).to_contain_text("GET /posts → 401 Unauthorized · token_expired")
+        await expect(shown["#expiry"]).to_contain_text("check 13")
+        await expect(shown["#posts-asked"]).to_have_text("not asked")
+
+        await shown["#refresh"].click()
+        await expect(shown["#countdown"]).to_contain_text("expires in 1")
+        await expect(shown["#expiry"]).to_be_empty()
+        await shown.write("Mended", "By one button")
+
+
+async def test_a_reload_signs_out(shown: Screen) -> None:
+    """Both tokens are in memory alone: nothing is stored, and a reload forgets them."""
+    await shown.register()
+    stored = "[localStorage.length, sessionStorage.length, document.cookie.length]"
+    assert await shown.page.evaluate(stored) == [0, 0, 0]
+    assert await shown.page.context.cookies() == []
+    await shown.page.reload()
+    await expect(shown["#token-empty"]).to_be_visible()
+    await expect(shown["#account"]).to_be_visible()
+
+
+async def test_signing_out_ends_the_session(shown: Screen) -> None:
+    """Sign out tells auth, forgets both tokens, and says what an access token is still good for."""
+    await shown.register()
+    await shown["#sign-out"].click()
+    await expect(shown["#account-answer"]).to_contain_text("would work there until it expires")
+    await expect(shown["#token-text"]).to_be_hidden()
+    await expect(shown[".call-line"].first).to_have_text("POST /logout")
+    await expect(shown[".badge"].first).to_have_text("204")
+    await shown["#sign-in"].click()
+    await expect(shown["#token-shown"]).to_be_visible()
+
+
+async def test_what_goes_wrong_is_said_with_what_to_do(browser: Browser, stand: Stage) -> None:
+    """A taken address, a wrong password, faulty fields: each has a line of what happened and of what to do next."""
+    async with screen(browser) as shown:
+        await shown.open(stand.console)
+        email = await shown["#email"].input_value()
+        await shown.register()
+        await shown["#sign-out"].click()
+        await shown["#register"].click()
+        await expect(shown["#account-answer"]).to_contain_text("409 Conflict · email_taken")
+        await expect(shown["#account-answer"]).to_contain_text("Sign in instead")
+        await sign_in(shown, email, PASSWORD)
+        await expect(shown["#account-answer"]).to_contain_text("401 Unauthorized · credentials_invalid")
+        await shown["#password"].fill("too short")
+        await shown["#register"].click()
+        await expect(shown["#account-answer"]).to_contain_text("at least 15 characters")
+        await expect(shown["#password"]).to_have_attribute("aria-invalid", "true")
+        await expect(shown["#email"]).not_to_have_attribute("aria-invalid", "true")
+
+
+async def test_throttling_says_when_to_try_again(browser: Browser, database_server: Server, keyring_file: Path) -> None:
+    """After too many wrong passwords, the page says for how many seconds to wait."""
+    async with stage(database_server, keyring_file) as made, screen(browser) as shown:
+        await shown.open(made.console)
+        email = new_email()
+        for tries in range(1, 8):
+            await sign_in(shown, email, PASSWORD)
+            await expect(shown[".call"]).to_have_count(tries)
+        await expect(shown["#account-answer"]).to_contain_text("429 Too Many Requests · too_many_attempts")
+        await expect(shown["#account-answer"]).to_contain_text("Try again in")
+
+
+async def test_an_origin_that_is_not_allowed_is_told_so(browser: Browser, stand: Stage) -> None:
+    """Services that don't list this page's origin can't be read, and the page names the setting."""
+    elsewhere = console(stand.auth, stand.posts, processes.free_port())
+    async with elsewhere as made, screen(browser) as shown:
+        await shown.open(made.console)
+        await expect(shown["#alone"]).to_contain_text("CORS_ORIGINS")
+        await shown["#register"].click()
+        await expect(shown["#account-answer"]).to_contain_text("CORS_ORIGINS")
+        shown.faults[:] = [fault for fault in shown.faults if "CORS policy" not in fault]
