@@ -95,7 +95,7 @@ function setUpExpiry(answer) {
   function expired(passed) {
     const wait = Math.ceil(LEEWAY - passed);
     if (wait > 0) {
-      return `By its own clock it has expired. posts takes it up to ${LEEWAY} s longer, because two machines' clocks may differ; then this page asks.`;
+      return `By its own clock it has expired. posts takes it up to ${LEEWAY} s longer, because two machines’ clocks may differ; then this page asks.`;
     }
     return "";
   }

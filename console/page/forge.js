@@ -98,7 +98,7 @@ export const GROUPS = [
       {
         id: "own-key",
         name: "A key of my own",
-        about: "Make an admin's payload and sign it properly, with a key that your browser makes now (WebCrypto), under the kid of the real one.",
+        about: "Make an admin’s payload and sign it properly, with a key that your browser makes now (WebCrypto), under the kid of the real one.",
         make: signedWithOwnKey,
       },
       {
@@ -133,7 +133,7 @@ export const GROUPS = [
       {
         id: "spare",
         name: "Touch the spare bits",
-        about: "The signature's last character has two bits that count for nothing. A lenient decoder reads the same bytes from it, so one token would have four spellings.",
+        about: "The signature’s last character has two bits that count for nothing. A lenient decoder reads the same bytes from it, so one token would have four spellings.",
         make: spareBits,
       },
       {

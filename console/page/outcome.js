@@ -25,7 +25,7 @@ export function outcome(call) {
       tone: "bad",
       title: `No answer from ${call.service}`,
       lines: [
-        `Nothing came back from ${baseOf(call.service)}: it is down, can't be reached, or does not allow this page's origin (CORS_ORIGINS).`,
+        `Nothing came back from ${baseOf(call.service)}: it is down, can’t be reached, or does not allow this page’s origin (CORS_ORIGINS).`,
         call.service === "auth"
           ? "Start auth again, then try again. posts goes on with the token you have."
           : "Start posts again, then try again.",

@@ -75,7 +75,7 @@ export function setUpSignIn() {
       answer.replaceChildren(
         h(
           "div",
-          { class: `message ${fine(call) ? "good" : "bad"}` },
+          { class: `message ${fine(call) ? "good" : "warn"}` },
           h("p", {}, h("b", {}, fine(call) ? "Signed out" : "Signed out here only")),
           h(
             "p",

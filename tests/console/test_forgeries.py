@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage, stage, write_gallery
@@ -103,10 +103,10 @@ async def test_nothing_is_guessed(shown: Screen, status: int) -> None:
     """An answer that names no check ticks none, unless the token was accepted; an odd number is not believed."""
     await shown.register()
 
-    async def answer(route: object) -> None:
+    async def answer(route: Route) -> None:
         headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/problem+json"}
         body = '{"code": "busy", "detail": "No.", "check": 99}'
-        await route.fulfill(status=status, headers=headers, body=body)  # type: ignore[attr-defined]
+        await route.fulfill(status=status, headers=headers, body=body)
 
     await shown.page.route("**/posts?limit=1", answer)
     await shown.send()

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -39,9 +40,9 @@ class Markup(HTMLParser):
 
 
 @pytest.mark.parametrize("file", sorted(PAGE.glob("*.js")), ids=lambda file: file.name)
-def test_no_script_reads_markup_or_stores_anything(file: object) -> None:
+def test_no_script_reads_markup_or_stores_anything(file: Path) -> None:
     """Text is set as text, and tokens stay in memory: the names of all that does otherwise don't occur."""
-    assert [name for name in FORBIDDEN if name in file.read_text()] == []  # type: ignore[attr-defined]
+    assert [name for name in FORBIDDEN if name in file.read_text()] == []
 
 
 def test_no_code_in_the_markup() -> None:
@@ -52,8 +53,8 @@ def test_no_code_in_the_markup() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(PAGE.iterdir()), ids=lambda file: file.name)
-def test_nothing_comes_from_elsewhere(file: object) -> None:
+def test_nothing_comes_from_elsewhere(file: Path) -> None:
     """No file names another host, but for the name of SVG."""
-    found = re.findall(r"https?://[^\s\"'`),]+", file.read_text())  # type: ignore[attr-defined]
+    found = re.findall(r"https?://[^\s\"'`),]+", file.read_text())
     allowed = ("http://www.w3.org/2000/svg", "http://127.0.0.1", "http://localhost.")
     assert [url for url in found if url not in allowed] == []
