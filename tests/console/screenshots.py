@@ -9,8 +9,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.async_api import expect
-
 from auth_service import keys
 from dev.pair import ROOT
 from tests import postgres
@@ -44,16 +42,14 @@ async def main() -> None:
             await shown["#email"].fill("ada@example.com")
             await shown.register()
             await shown.write("Hello", "My first post", "hello")
-            await shown[".line:has-text('scope')"].hover()
-            await expect(shown["#explanation"]).to_contain_text("users:admin")
-            await picture(shown, "token-title", "console-token.png")
+            await picture(shown, "token-title", "console-token.png", point=".line:has-text('scope')")
             await shown.send()
             await shown.expect_refused(8, "token_signature_invalid")
             await picture(shown, "break-title", "console-forgery.png")
 
 
-async def picture(shown: Screen, title: str, name: str) -> None:
-    """Write what a window shows that is just high enough for the step with this title.
+async def picture(shown: Screen, title: str, name: str, point: str | None = None) -> None:
+    """Write what a window shows that is just high enough for the step with this title, with the mouse at `point`.
 
     Raises:
         SystemExit: the picture is too large for a repository.
@@ -62,6 +58,8 @@ async def picture(shown: Screen, title: str, name: str) -> None:
     height = await step.evaluate("(section) => section.offsetHeight")
     await shown.page.set_viewport_size({"width": WIDTH, "height": height + 2 * MARGIN})
     await step.evaluate("(section, margin) => scrollTo(0, section.offsetTop - margin)", MARGIN)
+    if point is not None:
+        await shown[point].hover()
     file = FOLDER / name
     await shown.page.screenshot(path=file)
     size = file.stat().st_size
