@@ -180,10 +180,14 @@ class Postgres:
         return len(lines) > 7 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"  # noqa: PLR2004
 
     def _forget_recycled_pid(self) -> None:
-        """Postgres believes its old pid file if any process has that number by now. Where none has, it helps itself."""
+        """Postgres believes its old lock files if any process has that number by now. Where none has, it helps itself.
+
+        A server that was killed keeps its number too, for as long as nobody has asked for its status.
+        """
         lines = _pid_file(self.data)
         if lines and lines[0].isdecimal() and psutil.pid_exists(int(lines[0])) and running(self.data) is None:
-            (self.data / "postmaster.pid").unlink()
+            for name in (f".s.PGSQL.{PORT}.lock", "postmaster.pid"):
+                (self.data / name).unlink(missing_ok=True)
 
     def _socket_folder(self) -> Path:
         if len(os.fsencode(self.data / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES:

@@ -1,13 +1,13 @@
 """The embedded Postgres, wherever its folder is and whatever an earlier one left there."""
 
-import os
+import subprocess
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from dev import Failure
-from dev.postgres import Postgres, running
+from dev.postgres import Postgres, _child, running
 
 
 async def test_works_in_a_folder_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:
@@ -25,15 +25,19 @@ async def test_works_in_a_folder_that_is_too_deep_for_a_socket(tmp_path: Path) -
         assert running(deep) is None
 
 
-async def test_starts_although_another_process_has_the_old_number(tmp_path: Path) -> None:
-    """A pid file that was left names a process that is none of ours: the server starts nevertheless."""
+def test_starts_although_another_process_has_the_old_number(tmp_path: Path) -> None:
+    """Lock files that were left name a process that is none of ours: the server starts nevertheless."""
     with Postgres(tmp_path / "postgres", durable=False) as server:
-        left = (server.data / "postmaster.pid").read_text().splitlines()
-    left[0] = str(os.getpid())
-    (server.data / "postmaster.pid").write_text("\n".join(left) + "\n")
-    assert running(server.data) is None
-    with server:
-        assert running(server.data) is not None
+        left = {name: (server.data / name).read_text() for name in ("postmaster.pid", ".s.PGSQL.5432.lock")}
+        number = left["postmaster.pid"].splitlines()[0]
+    # Postgres takes no notice of its own parents and of other users' processes
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **_child()) as another:
+        for name, text in left.items():
+            (server.data / name).write_text(text.replace(number, str(another.pid), 1))
+        assert running(server.data) is None
+        with server:
+            assert running(server.data) is not None
+        another.communicate()
 
 
 def test_what_is_not_its_own_is_not_touched(tmp_path: Path) -> None:
