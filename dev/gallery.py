@@ -1,0 +1,155 @@
+"""Tokens that are well signed and must be refused nevertheless, for the console to send.
+
+What a page can forge by itself ends at the signature. To be refused for what they say, tokens have to be signed, with
+the key that really signs; so they are made here alone, where that key is a throw-away.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from dev import Failure
+from shared import keyring
+from shared.errors import StartupError
+from shared.keyring import Key, encode
+from shared.tokens import MAX_NUMERIC_DATE, TYPE
+
+YEAR_2000 = 946_684_800
+YEAR_2001 = 978_307_200
+YEAR_2100 = 4_102_444_800
+YEAR_9999 = MAX_NUMERIC_DATE
+
+
+@dataclass(frozen=True, slots=True)
+class Forgery:
+    """A token that must be refused, and what a reader is told about it."""
+
+    name: str
+    about: str
+    token: str
+
+
+def write(key_file: Path, gallery: Path, now: float) -> int:
+    """Sign the forgeries with the first key of the key file, write them for their owner alone, and return their number.
+
+    Args:
+        key_file: The key file of the run.
+        gallery: Where they go, whole or not at all; what was there is replaced.
+        now: Seconds since the epoch; the times of those whose fault is not in them.
+
+    Raises:
+        Failure: the key file can't be used, or the gallery can't be written.
+    """
+    temporary = gallery.with_suffix(".new")
+    try:
+        key = keyring.read(key_file.read_bytes()).signing
+        made = list(forgeries(key, now))
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump([asdict(forgery) for forgery in made], file, indent=2)
+        temporary.replace(gallery)
+    except StartupError as error:
+        raise Failure(f"the key file {key_file} can't be used: {error}") from None
+    except OSError as error:
+        raise Failure(f"{error.filename} can't be read or written: {error.strerror}") from None
+    return len(made)
+
+
+def forgeries(key: Key, now: float) -> Iterator[Forgery]:
+    """Make them, in the order of the checks that refuse them.
+
+    Each is refused whenever it is sent. For those of the checks 5 to 12 that is so because these look at no time. Those
+    of check 13 live for longer than any token may, so even a clock that is set to between their dates finds a fault.
+    They name nobody: `sub` and `sid` are random.
+    """
+    claims: dict[str, Any] = {
+        "iss": "auth",
+        "aud": ["auth", "posts"],
+        "sub": str(uuid4()),
+        "name": "Nobody",
+        "scope": "posts:read posts:write",
+        "sid": str(uuid4()),
+        "jti": str(uuid4()),
+        "iat": int(now),
+        "exp": int(now) + 900,
+    }
+
+    def signed(*, typ: str = TYPE, **changes: object) -> str:
+        return _signed(key, typ, _json({**claims, **changes}))
+
+    yield Forgery(
+        "ID token",
+        "Signed by the right key, but its typ is JWT: it tells a client who signed in. An access token says at+jwt, so "
+        "that no other kind of token can pass for one.",
+        signed(typ="JWT"),
+    )
+    yield Forgery(
+        "Duplicate claim",
+        "It names two users, one after the other. Some parsers take the first, others the last, so a token that two "
+        "readers could understand differently is not read at all.",
+        _signed(key, TYPE, _json({"sub": str(uuid4())})[:-1] + "," + _json(claims)[1:]),
+    )
+    yield Forgery(
+        "No expiry",
+        "It has no exp and would be good for ever. Many libraries let that pass; here every access token has to say "
+        "when it ends.",
+        _signed(key, TYPE, _json({name: value for name, value in claims.items() if name != "exp"})),
+    )
+    yield Forgery(
+        "Expiry as text",
+        "Its exp is a string. A reader that compares it as one, or skips what it can't compare, would never see it "
+        "expire; a time has to be a number.",
+        signed(exp=str(int(now) + 900)),
+    )
+    yield Forgery(
+        "Wrong issuer",
+        "It says that somebody else issued it. The signature is right all the same, which happens where two systems "
+        "were given one key.",
+        signed(iss="another-issuer"),
+    )
+    yield Forgery(
+        "Wrong audience",
+        "It is meant for another service and would be good there. Without this check, whoever is given a token could "
+        "use it everywhere in its owner's name.",
+        signed(aud=["payroll"]),
+    )
+    yield Forgery(
+        "Expired",
+        "It ended on 1 January 2001. A stolen token is worth something only until its exp, which is why ours live for "
+        "minutes.",
+        signed(iat=YEAR_2000, exp=YEAR_2001),
+    )
+    yield Forgery(
+        "Not yet valid",
+        "Its nbf says that it is valid from the year 2100 on, and not before.",
+        signed(iat=YEAR_2000, nbf=YEAR_2100, exp=YEAR_9999),
+    )
+    yield Forgery(
+        "Issued in the future",
+        "It claims to have been issued in the year 2100. Either it is made up or a clock is wrong; neither can be "
+        "believed.",
+        signed(iat=YEAR_2100, exp=YEAR_9999),
+    )
+    yield Forgery(
+        "Lives too long",
+        "It was issued in 2000 and is to last until 2100. A token can't be taken back, so none may live for more than "
+        "24 hours.",
+        signed(iat=YEAR_2000, exp=YEAR_2100),
+    )
+
+
+def _signed(key: Key, typ: str, payload: str) -> str:
+    header = _json({"alg": key.alg, "kid": key.kid, "typ": typ})
+    signing_input = f"{encode(header.encode())}.{encode(payload.encode())}"
+    signature: bytes = key.jose.sign(signing_input.encode())
+    return f"{signing_input}.{encode(signature)}"
+
+
+def _json(members: Mapping[str, object]) -> str:
+    return json.dumps(members, separators=(",", ":"))

@@ -1,0 +1,120 @@
+"""The gallery: tokens that are well signed and must be refused all the same."""
+
+import json
+import stat
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth_service import keys
+from dev import Failure, gallery
+from dev.gallery import YEAR_2000, YEAR_2001, YEAR_2100, YEAR_9999
+from shared.keyring import Keyring, decode
+from shared.tokens import TokenRefused, Verifier
+from tests.attacks.forge import KEYRING, SECRET
+from tests.pair import Pair
+
+REFUSED = {
+    "ID token": (5, "token_type_wrong"),
+    "Duplicate claim": (9, "token_malformed"),
+    "No expiry": (10, "token_claim_missing"),
+    "Expiry as text": (11, "token_claim_invalid"),
+    "Wrong issuer": (12, "token_issuer_wrong"),
+    "Wrong audience": (12, "token_audience_wrong"),
+    "Expired": (13, "token_expired"),
+    "Not yet valid": (13, "token_not_yet_valid"),
+    "Issued in the future": (13, "token_issued_in_future"),
+    "Lives too long": (13, "token_claim_invalid"),
+}
+MADE = 1_790_000_000
+FORGERIES = {each.name: each for each in gallery.forgeries(Keyring(text=KEYRING).current.signing, MADE)}
+
+around = st.sampled_from([0, YEAR_2000, YEAR_2001, MADE, YEAR_2100, YEAR_9999])
+
+
+def tokens(file: Path) -> dict[str, str]:
+    """The tokens of a gallery file, by name."""
+    return {each["name"]: each["token"] for each in json.loads(file.read_text())}
+
+
+async def test_refused_by_both_services(pair: Pair, keyring_file: Path, tmp_path: Path) -> None:
+    """Posts and auth, with the key that signed them, refuse each by the check that it is made for."""
+    gallery.write(keyring_file, tmp_path / "gallery.json", time.time())
+    for url in (f"{pair.posts}/posts", f"{pair.auth}/me"):
+        answers = {
+            name: await pair.call("GET", url, token=token) for name, token in tokens(tmp_path / "gallery.json").items()
+        }
+        assert {name: (reply.body["check"], reply.code) for name, reply in answers.items()} == REFUSED
+        assert {reply.status for reply in answers.values()} == {401}
+
+
+def test_shows_every_check_behind_the_signature() -> None:
+    """Whatever check comes after the signature's, the gallery has a token for it."""
+    assert {check for check, _ in REFUSED.values()} >= {9, 10, 11, 12, 13}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@given(base=around, offset=st.floats(-100_000, 100_000), leeway=st.sampled_from([0, 10, 60]))
+def test_refused_whenever_it_is_sent(name: str, base: float, offset: float, leeway: float) -> None:
+    """No clock, right or wrong, and no leeway makes a service believe one of them."""
+    for audience in ("auth", "posts"):
+        verifier = Verifier(Keyring(text=KEYRING), issuer="auth", audience=audience, leeway=leeway)
+        with pytest.raises(TokenRefused):
+            verifier.verify(FORGERIES[name].token, base + offset)
+
+
+def test_signed_by_the_first_key_as_it_is_now(tmp_path: Path) -> None:
+    """The first key of the file signs; after a rotation that is another one for the next gallery."""
+    file = tmp_path / "keyring.json"
+    keys.new(file)
+    for _ in range(2):
+        gallery.write(file, tmp_path / "gallery.json", time.time())
+        first = json.loads(file.read_text())["keys"][0]
+        for token in tokens(tmp_path / "gallery.json").values():
+            whole = jwt.PyJWS().decode_complete(token, decode(first["k"]), algorithms=["HS256"])
+            assert whole["header"]["kid"] == first["kid"]
+        keys.promote(file, keys.add(file), time.time())
+
+
+def test_nothing_but_its_type_is_wrong_with_the_id_token() -> None:
+    """A library that does not look at typ takes the ID token for an access token."""
+    token = next(
+        each.token
+        for each in gallery.forgeries(Keyring(text=KEYRING).current.signing, time.time())
+        if each.name == "ID token"
+    )
+    assert jwt.decode(token, SECRET, algorithms=["HS256"], audience="posts", issuer="auth")["name"] == "Nobody"
+
+
+def test_names_nobody() -> None:
+    """User and session are random, and others the next time."""
+    seen = set()
+    for _ in range(2):
+        made = gallery.forgeries(Keyring(text=KEYRING).current.signing, MADE)
+        token = next(each.token for each in made if each.name == "Expired")
+        claims = jwt.decode(token, options={"verify_signature": False})
+        seen |= {claims["sub"], claims["sid"]}
+    assert len(seen) == 4
+
+
+def test_for_its_owner_alone(tmp_path: Path) -> None:
+    """Nobody else can read the file, whatever was there before; nothing else is left beside it."""
+    file = tmp_path / "gallery.json"
+    keys.new(tmp_path / "keyring.json")
+    for left in (file, tmp_path / "gallery.new"):
+        left.touch(0o644)
+    assert gallery.write(tmp_path / "keyring.json", file, time.time()) == len(tokens(file)) == len(REFUSED)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.glob("gallery*")) == ["gallery.json"]
+
+
+def test_a_broken_key_file_is_named(tmp_path: Path) -> None:
+    """A key file that no service would take ends it in one line, and no gallery is written."""
+    (tmp_path / "keyring.json").write_text("{}")
+    with pytest.raises(Failure, match=r"keyring\.json can't be used"):
+        gallery.write(tmp_path / "keyring.json", tmp_path / "gallery.json", time.time())
+    assert not (tmp_path / "gallery.json").exists()
