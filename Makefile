@@ -6,21 +6,29 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop reset test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # exec: whoever ends make ends the runner, and not a shell in between
-run: ## serve both on this machine, with an embedded Postgres (AUTH_PORT, POSTS_PORT and DATA_DIR move it)
+run: ## serve both and the console, with an embedded Postgres (AUTH_PORT, POSTS_PORT, CONSOLE_PORT, DATA_DIR move it)
 	@$(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev run
 
-# these two must work without a network, so they take the environment as it is
+# what follows must work without a network, so it takes the environment as it is
+stop-auth: ## end the auth service of `make run` and nothing else, to see posts go on (its database stays)
+	@test -x .venv/bin/python || $(ENVIRONMENT) dev
+	@exec $(IN_VENV) dev stop-auth
+
+start-auth: ## start it again
+	@test -x .venv/bin/python || $(ENVIRONMENT) dev
+	@exec $(IN_VENV) dev start-auth
+
 stop: ## end what `make run` started, also when it was killed
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev stop
 
-reset: ## stop, then delete what `make run` keeps: the databases and the key file
+reset: ## stop, then delete what `make run` keeps: the databases, the key file and what is signed with it
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev reset
 
@@ -69,6 +77,6 @@ lock: ## bring requirements/*.txt up to requirements/*.in (UPGRADE=--upgrade for
 	@$(ENVIRONMENT) test
 	$(COMPILE) $(UPGRADE) requirements/test.in -o requirements/test.txt
 	$(COMPILE) $(UPGRADE) --no-deps requirements/docs.in -o requirements/docs.txt
-	for name in dev auth posts; do \
+	for name in dev auth posts console; do \
 		$(COMPILE) -c requirements/test.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done

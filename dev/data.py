@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,11 @@ RUNNER_SECONDS = 60.0
 
 RUNNER = "runner"
 
+STOP_AUTH, START_AUTH = "stop-auth", "start-auth"
+"""What a runner can be asked for. Each is an empty file, so that there is nothing to be read half-written."""
+
+_LOOK_SECONDS = 0.05
+
 
 class DataDirectory:
     """What `make run` keeps between two runs, and the record of the processes of the present one."""
@@ -25,6 +31,7 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
         self.keyring = self.path / "keyring.json"
+        self.gallery = self.path / "gallery.json"
         self.postgres = self.path / "postgres"
         self._lock = self.path / "run.lock"
         self._record = self.path / "processes.json"  # also the sign that the folder is one of ours
@@ -86,6 +93,42 @@ class DataDirectory:
             raise Failure(f"what runs on {self.path} belongs to another user") from None
         return ended
 
+    def runs(self, name: str) -> bool:
+        """Whether this part of a run is alive: RUNNER, or a service by its name."""
+        return name in self._recorded()
+
+    def ask(self, request: str) -> None:
+        """Have the runner that has this folder do something, and return once it has, or has said why not.
+
+        Args:
+            request: STOP_AUTH or START_AUTH.
+
+        Raises:
+            Failure: there is no runner, or it ended before it was done, or it belongs to another user.
+        """
+        if not self.runs(RUNNER):
+            raise Failure(f"nothing runs on {self.path}; `make run` starts it, and DATA_DIR names another folder")
+        file = self._request(request)
+        try:
+            file.touch()
+            while file.exists():
+                if not self.runs(RUNNER):
+                    raise Failure("the run has ended meanwhile; its own terminal says why")
+                time.sleep(_LOOK_SECONDS)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        finally:
+            with suppress(OSError):  # nobody takes it any more
+                file.unlink()
+
+    def asked(self) -> list[str]:
+        """What the runner was asked for and has not done yet."""
+        return [request for request in (STOP_AUTH, START_AUTH) if self._request(request).exists()]
+
+    def answer(self, request: str) -> None:
+        """Let whoever asked know that it is done."""
+        self._request(request).unlink(missing_ok=True)
+
     @property
     def is_ours(self) -> bool:
         """Whether `make run` ever used this folder."""
@@ -102,13 +145,19 @@ class DataDirectory:
                 if folder.exists():
                     shutil.rmtree(folder)
             # the record goes last: as long as it is there, a second try is possible
-            for pattern in ("keyring.json", ".keyring.json.*.new", "postgres.log", "run.lock", "processes.*"):
+            for pattern in (
+                *("keyring.json", ".keyring.json.*.new", "gallery.*", "postgres.log", "*-auth.request"),
+                *("run.lock", "processes.*"),
+            ):
                 for file in self.path.glob(pattern):
                     file.unlink()
         except OSError as error:
             raise Failure(f"{error.filename} can't be deleted: {error.strerror}") from None
         with suppress(OSError):  # other people's files are in it
             self.path.rmdir()
+
+    def _request(self, request: str) -> Path:
+        return self.path / f"{request}.request"
 
     def _recorded(self) -> dict[str, psutil.Process]:
         try:

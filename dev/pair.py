@@ -1,4 +1,4 @@
-"""A service as a process of its own, as it runs anywhere else: started, waited for, stopped."""
+"""A service or the console as a process of its own, as it runs anywhere else: started, waited for, stopped."""
 
 import http.client
 import os
@@ -29,11 +29,13 @@ _OUR_PREFIXES = ("DATABASE_", "JWT_", "PG")
 
 @dataclass(frozen=True)
 class Service:
-    """One that was started: `auth` or `posts`."""
+    """One that was started: `auth`, `posts` or `console`."""
 
     name: str
     port: int
     process: psutil.Popen
+    health: str = "/health/ready"
+    """Where it says that it can work."""
 
     @property
     def url(self) -> str:
@@ -63,20 +65,25 @@ def start(
     signs_for = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
     settings = {
         **signs_for,  # a third service, added beside the pair
-        "HOST": HOST,
-        "PORT": str(port),
         "DATABASE_URL": database_url,
         "JWT_KEYRING_FILE": str(keyring),
-        "LOG_FORMAT": "text",
+        **(more or {}),
     }
-    process = psutil.Popen(
-        [sys.executable, "-m", f"{name}_service", "serve"],
-        cwd=ROOT,
-        env={**environment(), **settings, **(more or {})},
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order
-    )
-    return Service(name, port, process)
+    return Service(name, port, _serve(f"{name}_service", port, settings, log))
+
+
+def start_console(*, port: int, auth_url: str, posts_url: str, gallery: Path) -> Service:
+    """Start `python -m console serve`; it is not ready yet.
+
+    Args:
+        port: Where it listens, on 127.0.0.1.
+        auth_url: Base URL of the auth service, as the browser reaches it.
+        posts_url: Base URL of the posts service, likewise.
+        gallery: The tokens that are well signed and must be refused.
+    """
+    settings = {"AUTH_URL": auth_url, "POSTS_URL": posts_url, "GALLERY_FILE": str(gallery)}
+    # it depends on nothing, so that being alive is being ready
+    return Service("console", port, _serve("console", port, settings), health="/health/live")
 
 
 def environment() -> dict[str, str]:
@@ -127,12 +134,22 @@ def free_port() -> int:
         return port
 
 
+def _serve(module: str, port: int, settings: Mapping[str, str], log: IO[bytes] | None = None) -> psutil.Popen:
+    return psutil.Popen(
+        [sys.executable, "-m", module, "serve"],
+        cwd=ROOT,
+        env={**environment(), "HOST": HOST, "PORT": str(port), "LOG_FORMAT": "text", **settings},
+        stderr=log,
+        start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order
+    )
+
+
 def _is_ready(service: Service) -> bool:
     if service.process.poll() is not None:
         return False  # whoever answers on its port is another
     connection = http.client.HTTPConnection(HOST, service.port, timeout=2)  # not by a proxy, as urllib would
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", service.health)
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

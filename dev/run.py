@@ -1,62 +1,69 @@
-"""python -m dev run | stop | reset: what `make run`, `make stop` and `make reset` do in the virtual environment."""
+"""One `make run`: Postgres, both services and the console, from their start until someone wants them to end."""
 
-import argparse
 import os
+import shlex
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Self
 
-try:
-    import psutil
-except ModuleNotFoundError:
-    sys.exit("the virtual environment is not complete; `make run` completes it")
+import psutil
 
 from auth_service import keys
-from dev import Failure, demo, pair, processes
-from dev.data import RUNNER, DataDirectory
+from dev import Failure, demo, gallery, pair, processes
+from dev.data import RUNNER, START_AUTH, DataDirectory
 from dev.postgres import Postgres
 from shared.errors import StartupError
 
 NAMES = ("auth", "posts")
+CONSOLE = "console"
+_DEFAULT_PORTS = {"auth": 8001, "posts": 8002, CONSOLE: 8000}
+_DEFAULT_DATA_DIR = (pair.ROOT / ".data").resolve()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What AUTH_PORT, POSTS_PORT and DATA_DIR say."""
+    """What AUTH_PORT, POSTS_PORT, CONSOLE_PORT, DATA_DIR and CORS_ORIGINS say."""
 
     ports: Mapping[str, int]
     data_dir: Path
+    cors_origins: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the variables; one that is empty counts as not set.
 
         Raises:
-            Failure: a port is none.
+            Failure: a port is none, or two are the same.
         """
-        ports = {"auth": _port(environ, "AUTH_PORT", 8001), "posts": _port(environ, "POSTS_PORT", 8002)}
-        if ports["auth"] == ports["posts"]:
-            raise Failure(f"AUTH_PORT and POSTS_PORT are both {ports['auth']}; give one of them another port")
-        return cls(ports, data_dir(environ))
+        ports = {name: _port(environ, _variable(name), default) for name, default in _DEFAULT_PORTS.items()}
+        for one, other in combinations(ports, 2):
+            if ports[one] == ports[other]:
+                raise Failure(
+                    f"{_variable(one)} and {_variable(other)} are both {ports[one]}; give one of them another port"
+                )
+        console = [f"http://{host}:{ports[CONSOLE]}" for host in (pair.HOST, "localhost")]
+        return cls(ports, data_dir(environ), ",".join(filter(None, [*console, environ.get("CORS_ORIGINS")])))
 
 
 class Stop(Exception):
     """Someone wants the run to end: Ctrl-C, SIGTERM, or a terminal that was closed."""
 
 
-class Watch:
-    """What has to go on while the runner waits: it looks whether it is to stop, and whether everyone still lives."""
+class Run:
+    """What was started so far. While it waits, it looks whether it is to stop, and whether everyone still lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, directory: DataDirectory) -> None:
+        self.settings = settings
+        self.directory = directory
         self.postgres: Postgres | None = None
-        self.services: list[pair.Service] = []
+        self.services: dict[str, pair.Service] = {}
         self._stop = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
@@ -76,24 +83,134 @@ class Watch:
             time.sleep(seconds)
         if self._stop:
             raise Stop
-        for service in self.services:
+        for service in self.services.values():
             pair.fail_if_ended(service)
         if self.postgres is not None and self.postgres.process is not None:
             status = self.postgres.process.poll()
             if status is not None:
                 raise Failure(f"Postgres {processes.how_it_ended(status)}; its log: {self.postgres.log}")
 
+    def start(self) -> None:
+        """Start everything; on return it can be used.
 
-def main() -> None:
-    """Run the command that the command line names."""
-    commands = {"run": run, "stop": stop, "reset": reset}
-    parser = argparse.ArgumentParser(prog="python -m dev", description="Both services on this machine.")
-    parser.add_argument("command", choices=commands)
-    command = parser.parse_args().command
-    try:
-        commands[command]()
-    except Failure as failure:
-        say_and_exit(f"make {command}: {failure}")
+        Raises:
+            Stop: as `pause`.
+            Failure: as `pause`, or something does not become ready.
+        """
+        self._start_postgres()
+        self._make_key()
+        started = time.perf_counter()
+        say("[3/3] services: starting auth, posts and the console, each as a process of its own")
+        for name in NAMES:
+            self._start_service(name)
+        self._add(
+            pair.start_console(
+                port=self.settings.ports[CONSOLE],
+                auth_url=self.services["auth"].url,
+                posts_url=self.services["posts"].url,
+                gallery=self.directory.gallery,
+            )
+        )
+        pair.wait_until_ready(list(self.services.values()), self.pause)
+        say(f"      all ready after {time.perf_counter() - started:.1f} s")
+
+    def record(self) -> None:
+        """Write down who runs at this moment.
+
+        Raises:
+            Failure: the data directory can't be written.
+        """
+        running = {service.name: service.process for service in self.services.values()}
+        self.directory.record({RUNNER: psutil.Process(), **running})
+
+    def serve(self) -> NoReturn:
+        """Go on, and do what is asked for, until it has to end.
+
+        Raises:
+            Stop: as `pause`.
+            Failure: as `pause`, or auth does not become ready when it is started again.
+        """
+        while True:
+            self.pause(0.2)
+            for request in self.directory.asked():
+                if request == START_AUTH:
+                    self._start_auth()
+                else:
+                    self._stop_auth()
+                self.directory.answer(request)
+
+    def stop(self) -> None:
+        """Stop everything, in order."""
+        if self.services:
+            say("stopping: services, then Postgres")
+            pair.stop(list(self.services.values()))
+        if self.postgres is not None:
+            self.postgres.stop()
+
+    def _start_postgres(self) -> None:
+        started = time.perf_counter()
+        database = Postgres(self.directory.postgres)
+        if not database.is_made:
+            say(f"[1/3] Postgres {database.version}: making {database.data} (the first time only)")
+            database.make()
+            self.pause(0)
+            say("      made; starting, on a socket and no port")
+        else:
+            say(f"[1/3] Postgres {database.version}: starting, on a socket and no port")
+        database.start(self.pause)
+        self.postgres = database
+        database.create_databases(NAMES)
+        say(f"      ready after {time.perf_counter() - started:.1f} s: databases {' and '.join(NAMES)}")
+
+    def _make_key(self) -> None:
+        file = self.directory.keyring
+        try:
+            new = None if file.exists() else keys.new(file)
+        except StartupError as error:
+            raise Failure(f"no key file could be made: {error}") from None
+        say(f"[2/3] key file: {file}, {'as before' if new is None else f'a new key {new}'}")
+        # anew each time: the key that signs may have become another one since
+        count = gallery.write(file, self.directory.gallery, time.time())
+        say(f"      signed {count} tokens with it that have to be refused, for the console to show")
+
+    def _start_service(self, name: str) -> pair.Service:
+        assert self.postgres is not None
+        service = pair.start(
+            name,
+            port=self.settings.ports[name],
+            database_url=self.postgres.url(name, user=name),
+            keyring=self.directory.keyring,
+            more={"CORS_ORIGINS": self.settings.cors_origins},
+        )
+        self._add(service)
+        return service
+
+    def _add(self, service: pair.Service) -> None:
+        self.services[service.name] = service
+        self.record()
+
+    def _stop_auth(self) -> None:
+        auth = self.services.get("auth")
+        if auth is None:
+            return
+        say("auth: stopping, because `make stop-auth` asks for it")
+        pair.stop([auth])
+        del self.services["auth"]  # from here on it is not missed
+        self.record()
+        say("auth: stopped; posts goes on without it, and `make start-auth` brings it back")
+
+    def _start_auth(self) -> None:
+        if "auth" in self.services:
+            return
+        say("auth: starting again, because `make start-auth` asks for it")
+        try:
+            _check_port("auth", self.settings.ports["auth"])
+        except Failure as failure:
+            say(f"auth: not started: {failure}")
+            return
+        auth = self._start_service("auth")
+        pair.wait_until_ready([auth], self.pause)
+        say("auth: ready")
 
 
 def run() -> None:
@@ -104,58 +221,32 @@ def run() -> None:
     """
     settings = Settings.from_environ(os.environ)
     directory = DataDirectory(settings.data_dir)
-    watch = Watch()
     started = time.perf_counter()
     with directory.held():
+        current = Run(settings, directory)
         if left := directory.end_all():
             say(f"      an earlier run was killed and left {', '.join(left)}; ended")
-        for name in NAMES:
-            _check_port(name, settings.ports[name])
-        directory.record({RUNNER: psutil.Process()})
+        for request in directory.asked():  # of that run
+            directory.answer(request)
+        for name, port in settings.ports.items():
+            _check_port(name, port)
+        current.record()
         try:
-            with ExitStack() as stack:
-                database = _start_postgres(directory, watch, stack)
-                _make_key(directory)
-                _start_services(settings, directory, database, watch, stack)
-                _say_how_to_use(directory, watch, time.perf_counter() - started)
-                while True:
-                    watch.pause(0.2)
+            try:
+                current.start()
+                _say_how_to_use(current, time.perf_counter() - started)
+                current.serve()
+            finally:
+                current.stop()
         except Stop:
             say(f"everything is stopped; the data stays in {directory.path}")
         finally:
             directory.record({})
 
 
-def stop() -> None:
-    """End what runs on the data directory, from whichever terminal and in whatever state.
-
-    Raises:
-        Failure: it belongs to another user.
-    """
-    directory = DataDirectory(data_dir(os.environ))
-    ended = directory.end_all()
-    say(f"ended: {', '.join(ended)}" if ended else f"nothing runs on {directory.path}")
-
-
-def reset() -> None:
-    """Stop, then delete the data and the key.
-
-    Raises:
-        Failure: a run has just begun, or something can't be deleted.
-    """
-    directory = DataDirectory(data_dir(os.environ))
-    if not directory.is_ours:
-        say(f"there is nothing in {directory.path} that `make run` made")
-        return
-    stop()
-    with directory.held():
-        directory.erase()
-    say(f"deleted what `make run` made in {directory.path}: the databases and the key file")
-
-
 def data_dir(environ: Mapping[str, str]) -> Path:
     """Where the data is to be: DATA_DIR, or .data beside the code."""
-    return Path(environ.get("DATA_DIR") or pair.ROOT / ".data")
+    return Path(environ.get("DATA_DIR") or _DEFAULT_DATA_DIR)
 
 
 def say(text: str) -> None:
@@ -166,74 +257,31 @@ def say(text: str) -> None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  open until the end
 
 
-def say_and_exit(text: str) -> NoReturn:
-    """One line on standard error, and exit status 1."""
-    sys.exit(text)
-
-
-def _start_postgres(directory: DataDirectory, watch: Watch, stack: ExitStack) -> Postgres:
-    started = time.perf_counter()
-    database = Postgres(directory.postgres)
-    if not database.is_made:
-        say(f"[1/3] Postgres {database.version}: making {database.data} (the first time only)")
-        database.make()
-        watch.pause(0)
-        say("      made; starting, on a socket and no port")
-    else:
-        say(f"[1/3] Postgres {database.version}: starting, on a socket and no port")
-    stack.callback(database.stop)
-    database.start(watch.pause)
-    watch.postgres = database
-    database.create_databases(NAMES)
-    say(f"      ready after {time.perf_counter() - started:.1f} s: databases {' and '.join(NAMES)}")
-    return database
-
-
-def _make_key(directory: DataDirectory) -> None:
-    if directory.keyring.exists():
-        say(f"[2/3] key file: {directory.keyring}, as before")
-        return
-    try:
-        say(f"[2/3] key file: {directory.keyring}, a new key {keys.new(directory.keyring)}")
-    except StartupError as error:
-        raise Failure(f"no key file could be made: {error}") from None
-
-
-def _start_services(
-    settings: Settings, directory: DataDirectory, database: Postgres, watch: Watch, stack: ExitStack
-) -> None:
-    started = time.perf_counter()
-    say("[3/3] services: starting both as processes of their own; they migrate their databases, then serve")
-    stack.callback(_stop_services, watch)
-    for name in NAMES:
-        url = database.url(name, user=name)
-        service = pair.start(name, port=settings.ports[name], database_url=url, keyring=directory.keyring)
-        watch.services.append(service)
-        directory.record({RUNNER: psutil.Process(), **{each.name: each.process for each in watch.services}})
-    pair.wait_until_ready(watch.services, watch.pause)
-    say(f"      both ready after {time.perf_counter() - started:.1f} s")
-
-
-def _stop_services(watch: Watch) -> None:
-    say("stopping: services, then Postgres")
-    pair.stop(watch.services)
-
-
-def _say_how_to_use(directory: DataDirectory, watch: Watch, seconds: float) -> None:
-    auth, posts = watch.services
-    curls = "\n".join(demo.lines(auth.url, posts.url))
+def _say_how_to_use(current: Run, seconds: float) -> None:
+    auth, posts, console = (current.services[name].url for name in (*NAMES, CONSOLE))
+    data = current.directory.path
+    moved = "" if data == _DEFAULT_DATA_DIR else f"\n(each of these commands with DATA_DIR={shlex.quote(str(data))})"
+    curls = "\n".join(demo.lines(auth, posts))
     say(f"""
-auth   {auth.url}
-posts  {posts.url}
+Open this in a browser:  {console}
+Sign up there, write a post, then forge your token and watch posts refuse it.
 
-up after {seconds:.1f} s. Data and key: {directory.path}
+auth   {auth}
+posts  {posts}
+
+up after {seconds:.1f} s. Data and key: {data}
 Ctrl-C ends everything; `make stop` does so from elsewhere; `make reset` deletes the data.
+`make stop-auth` ends auth alone, and posts goes on; `make start-auth` brings it back.{moved}
 
-Paste into another terminal to register, log in, create a post and list the posts
+Without a browser, paste into another terminal to register, log in, create a post and list the posts
 (the second time the first line answers 409: the account is there already):
 
 {curls}
 """)
+
+
+def _variable(name: str) -> str:
+    return f"{name.upper()}_PORT"
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
@@ -252,10 +300,6 @@ def _check_port(name: str, port: int) -> None:
             probe.bind((pair.HOST, port))
         except OSError as error:
             raise Failure(
-                f"the {name} service can't have port {port} ({error.strerror}); make run {name.upper()}_PORT=… takes"
+                f"the {name} service can't have port {port} ({error.strerror}); make run {_variable(name)}=… takes"
                 " another one, and `make stop` ends an earlier run"
             ) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -25,17 +25,24 @@ class Runner:
     def __init__(self, data: Path, **more: str) -> None:
         self.data = data
         self.errors = data.parent / f"{data.name}.stderr"
+        self.environment = environment(data, **more)
+        self.said: list[str] = []
+        """The lines that it printed before those to paste."""
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dev", "run"],
                 cwd=pair.ROOT,
-                env=environment(data, **more),
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
         self.curls = self._read_until_curls()
         self.processes = self._family()
+
+    def url(self, name: str) -> str:
+        """Base URL of auth, posts or the console."""
+        return f"http://127.0.0.1:{self.environment[f'{name.upper()}_PORT']}"
 
     def child(self, *words: str) -> psutil.Process:
         """The process that has these words in its command line and was started by the runner."""
@@ -81,6 +88,8 @@ class Runner:
                 curls.append(line.rstrip("\n"))
             elif curls:
                 return curls
+            else:
+                self.said.append(line.rstrip("\n"))
         raise AssertionError(self.errors.read_text())
 
 
@@ -101,14 +110,25 @@ def serving(data: Path, **more: str) -> Iterator[Runner]:
 
 def dev(command: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    return subprocess.run(
+    process = start(command, data, **more)
+    try:
+        output, errors = process.communicate(timeout=ENDS_SECONDS)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def start(command: str, data: Path, **more: str) -> subprocess.Popen[str]:
+    """Start one command, and return while it runs."""
+    return subprocess.Popen(
         [sys.executable, "-m", "dev", command],
         cwd=pair.ROOT,
         env=environment(data, **more),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=ENDS_SECONDS,
     )
 
 
@@ -119,6 +139,7 @@ def environment(data: Path, **more: str) -> dict[str, str]:
         "DATA_DIR": str(data),
         "AUTH_PORT": str(pair.free_port()),
         "POSTS_PORT": str(pair.free_port()),
+        "CONSOLE_PORT": str(pair.free_port()),
         "BCRYPT_COST": "4",
         "HOST": "0.0.0.0",  # noqa: S104  must not get through
         "PORT": "tcp://10.0.0.1:8001",

@@ -4,12 +4,32 @@ import json
 import signal
 import socket
 import stat
+import time
+import urllib.request
+from email.message import Message
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dev import postgres
-from tests.dev.runner import dev, serving
+from tests.dev.runner import dev, serving, start
+
+
+def ask(url: str, **headers: str) -> tuple[int, Message, bytes]:
+    """Send a GET; return status, headers and body."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  a URL of ours
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
+        return response.status, response.headers, response.read()
+
+
+def accepts(url: str) -> bool:
+    """Whether something listens at this base URL."""
+    try:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +50,113 @@ def test_the_printed_lines_work_when_pasted_again_and_again(data: Path) -> None:
     assert [each["id"] for each in json.loads(posts)["items"]] == [json.loads(post)["id"]]
     assert json.loads(again)["code"] == "email_taken"
     assert [each["id"] for each in json.loads(both)["items"]] == [json.loads(second)["id"], json.loads(post)["id"]]
+
+
+def test_the_console_comes_first_and_is_up(data: Path) -> None:
+    """The first URL printed is the console's; it is told both base URLs and the gallery of this run."""
+    with serving(data) as runner:
+        assert [line.split()[-1] for line in runner.said if "http://" in line] == [
+            runner.url(name) for name in ("console", "auth", "posts")
+        ]
+        _, _, config = ask(f"{runner.url('console')}/config.json")
+        assert ask(runner.url("console"))[0] == 200
+    told = json.loads(config)
+    assert (told["auth"], told["posts"]) == (runner.url("auth"), runner.url("posts"))
+    assert told["gallery"] == json.loads((data / "gallery.json").read_text())
+    assert len(told["gallery"]) == 10
+
+
+def test_both_services_let_the_console_call_them(data: Path) -> None:
+    """A page of the console's, under either name of this machine, may call both; so may those of CORS_ORIGINS."""
+    with serving(data, CORS_ORIGINS="https://app.example.com") as runner:
+        console = runner.url("console")
+        for origin in (console, console.replace("127.0.0.1", "localhost"), "https://app.example.com"):
+            for name in ("auth", "posts"):
+                _, headers, _ = ask(f"{runner.url(name)}/health/live", Origin=origin)
+                assert headers["Access-Control-Allow-Origin"] == origin
+        _, headers, _ = ask(f"{runner.url('auth')}/health/live", Origin="https://elsewhere.example.com")
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_posts_goes_on_while_auth_is_stopped(data: Path) -> None:
+    """`make stop-auth` ends auth alone, `make start-auth` brings it back, each as often as one likes."""
+    with serving(data) as runner:
+        _, login, *posting = runner.curls
+        _, token, *_ = runner.paste(*runner.curls)
+        for _ in range(2):
+            stopped = dev("stop-auth", data)
+            assert (stopped.returncode, stopped.stderr) == (0, "")
+            assert "auth is stopped" in stopped.stdout
+            assert not accepts(runner.url("auth"))
+        post, posts = runner.paste(f"TOKEN={token}", *posting)
+        assert json.loads(post)["id"] == json.loads(posts)["items"][0]["id"]
+        assert ask(f"{runner.url('console')}/config.json")[0] == 200
+        for _ in range(2):
+            assert dev("start-auth", data).stdout == "auth is there again\n"
+            assert len(runner.paste(login)[0].split(".")) == 3
+        assert runner.process.poll() is None
+
+
+def test_auth_that_dies_after_it_was_started_again_ends_the_run(data: Path) -> None:
+    """Only what was asked for is no failure: an auth that was started again is watched as the first one was."""
+    with serving(data) as runner:
+        assert dev("stop-auth", data).returncode == 0
+        assert dev("start-auth", data).returncode == 0
+        runner.child("auth_service").kill()
+        assert runner.wait() == 1
+        assert runner.left_over() == []
+    assert runner.last_error() == "make run: the auth service was ended by SIGKILL"
+
+
+def test_stop_ends_a_run_whose_auth_is_stopped(data: Path) -> None:
+    """`make stop` has nothing to say of an auth that is stopped already."""
+    with serving(data) as runner:
+        assert dev("stop-auth", data).returncode == 0
+        assert dev("stop", data).stdout.strip() == "ended: posts, console, Postgres, runner"
+        assert runner.wait() == 0
+        assert runner.left_over() == []
+
+
+def test_auth_is_not_started_on_a_port_that_is_taken(data: Path) -> None:
+    """Where something else has auth's port by now, `make start-auth` fails, and the run goes on."""
+    with serving(data) as runner:
+        assert dev("stop-auth", data).returncode == 0
+        with socket.create_server(("127.0.0.1", int(runner.environment["AUTH_PORT"]))):
+            refused = dev("start-auth", data)
+        assert refused.returncode == 1
+        assert refused.stderr == "make start-auth: auth is not started; the terminal of `make run` says why\n"
+        assert dev("start-auth", data).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["stop-auth", "start-auth"])
+def test_without_a_run_there_is_no_auth_to_stop_or_start(data: Path, command: str) -> None:
+    """Both say so in one line, also after a kill -9 of the runner, and the next run has auth all the same."""
+    with serving(data) as runner:
+        runner.process.kill()
+        runner.process.wait()
+        refused = dev(command, data)
+        assert refused.returncode == 1
+        assert refused.stderr == (
+            f"make {command}: nothing runs on {data}; `make run` starts it, and DATA_DIR names another folder\n"
+        )
+    (data / f"{command}.request").touch()  # as one that was killed while it waited leaves it
+    with serving(data) as runner:
+        assert ask(f"{runner.url('auth')}/health/ready")[0] == 200
+        assert list(data.glob("*.request")) == []
+
+
+def test_whoever_asks_learns_that_the_run_has_ended(data: Path) -> None:
+    """A run that ends before it has done what was asked is named as the reason, and nobody waits for ever."""
+    with serving(data) as runner:
+        psutil.Process(runner.process.pid).suspend()
+        asking = start("stop-auth", data)
+        while not (data / "stop-auth.request").exists():
+            time.sleep(0.02)
+        runner.process.kill()
+        runner.process.wait()
+        _, error = asking.communicate(timeout=60)
+        assert error == "make stop-auth: the run has ended meanwhile; its own terminal says why\n"
+        assert not (data / "stop-auth.request").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -61,10 +188,16 @@ def test_the_key_file_is_for_its_owner_alone(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "name"), [(("auth_service",), "auth"), (("posts_service",), "posts"), (("postgres", "-D"), "Postgres")]
+    ("words", "name"),
+    [
+        (("auth_service",), "auth"),
+        (("posts_service",), "posts"),
+        (("console",), "console"),
+        (("postgres", "-D"), "Postgres"),
+    ],
 )
 def test_a_child_that_dies_ends_the_run(data: Path, words: tuple[str, ...], name: str) -> None:
-    """When a service or Postgres dies, the last line names it, the status is not 0, and nothing is left running."""
+    """When anything of it dies, the last line names it, the status is not 0, and nothing is left running."""
     with serving(data) as runner:
         runner.child(*words).kill()
         assert runner.wait() == 1
@@ -97,7 +230,7 @@ def test_stop_ends_a_run_from_elsewhere(data: Path) -> None:
     """`make stop` ends what runs on the data directory and names it; without any it says so. Both are no failure."""
     with serving(data) as runner:
         stopped = dev("stop", data)
-        assert stopped.stdout.strip() == "ended: auth, posts, Postgres, runner"
+        assert stopped.stdout.strip() == "ended: auth, posts, console, Postgres, runner"
         assert runner.wait() == 0
         assert runner.left_over() == []
     idle = dev("stop", data)
@@ -105,12 +238,12 @@ def test_stop_ends_a_run_from_elsewhere(data: Path) -> None:
 
 
 def test_stop_ends_what_a_killed_runner_left(data: Path) -> None:
-    """After a kill -9 of the runner `make stop` ends the services and Postgres."""
+    """After a kill -9 of the runner `make stop` ends the services, the console and Postgres."""
     with serving(data) as runner:
         runner.process.kill()
         runner.process.wait()
         stopped = dev("stop", data)
-        assert stopped.stdout.strip() == "ended: auth, posts, Postgres"
+        assert stopped.stdout.strip() == "ended: auth, posts, console, Postgres"
         assert runner.left_over() == []
 
 
@@ -125,7 +258,7 @@ def test_the_next_run_ends_what_a_killed_runner_left(data: Path) -> None:
 
 
 def test_reset_stops_and_deletes_what_was_made_and_nothing_else(data: Path) -> None:
-    """`make reset` ends a run and deletes databases and key; a file of somebody else's stays."""
+    """`make reset` ends a run and deletes databases, key and gallery; a file of somebody else's stays."""
     with serving(data) as runner:
         (data / "notes.txt").write_text("mine")
         reset = dev("reset", data)
@@ -154,6 +287,13 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     for part in (str(port), "POSTS_PORT", "make stop"):
         assert part in refused.stderr
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_two_that_are_the_same_port_are_named(tmp_path: Path) -> None:
+    """Two variables with one port: one line that names both and the port."""
+    refused = dev("run", tmp_path / "data", CONSOLE_PORT="8123", POSTS_PORT="8123")
+    assert refused.returncode == 1
+    assert refused.stderr == ("make run: POSTS_PORT and CONSOLE_PORT are both 8123; give one of them another port\n")
 
 
 @pytest.mark.parametrize("value", ["tcp://10.0.0.1:8001", "0", "65536", "８００１", "-1", " 8001"])
