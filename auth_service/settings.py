@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.settings import NAME_FORM, DatabaseSettings, Name, Port, ServiceSettings, VerifierSettings
+from shared.settings import NAME_FORM, DatabaseSettings, Name, ServiceSettings, VerifierSettings
+from shared.variables import Port
 
 
 def _audiences(text: str) -> str:

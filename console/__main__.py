@@ -3,12 +3,13 @@
 import argparse
 import logging
 import os
+import sys
 
 from aiohttp import web
 
 from console.app import create_app
 from console.settings import ConsoleSettings
-from shared import logs, service, wire
+from shared import logs, wire
 from shared.errors import StartupError
 
 DRAIN_SECONDS = 2.0
@@ -23,7 +24,10 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve until SIGTERM or Ctrl-C").set_defaults(run=serve)
     arguments = parser.parse_args()
-    service.main("console", arguments.run)
+    try:
+        arguments.run()
+    except StartupError as error:
+        sys.exit(f"console: {error}")
 
 
 def serve() -> None:

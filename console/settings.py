@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from shared.errors import StartupError
 from shared.logs import Format
-from shared.settings import Port, Settings
+from shared.variables import Port, Settings
 
 # what stands in a Content-Security-Policy can hold no space, comma or semicolon, and CSP knows no IPv6 address
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import DatabaseSettings, Name, Port, ServiceSettings
+from shared.settings import DatabaseSettings, Name, ServiceSettings
+from shared.variables import Port
 
 
 class Settings(ServiceSettings, DatabaseSettings):

@@ -1,16 +1,16 @@
-"""Settings from environment variables: typed, checked at start, and refused with a line that says the mend."""
+"""What services are told by environment variables: of tokens, of where to listen, of their database."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from shared.errors import StartupError
 from shared.keyring import Keyring
 from shared.logs import Format
 from shared.tokens import Verifier
+from shared.variables import Port, Settings
 
 
 def _origins(text: str) -> str:
@@ -27,29 +27,8 @@ def _postgres_url(url: str) -> str:
     return url
 
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 NAME_FORM = r"[A-Za-z0-9:/._-]{1,255}"
 Name = Annotated[str, Field(pattern=f"^{NAME_FORM}$")]
-
-
-class Settings(BaseModel):
-    """The base of all settings. The variable is the field's name in capitals; other variables are ignored."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, hide_input_in_errors=True)
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the variables.
-
-        Raises:
-            StartupError: one or more are missing or not allowed; the line names each, and never a value that may be
-                secret.
-        """
-        known = {field.upper() for field in cls.model_fields}
-        try:
-            return cls.model_validate({name: value for name, value in environ.items() if name in known})
-        except ValidationError as error:
-            raise StartupError("; ".join(_line(detail["loc"], detail["msg"]) for detail in error.errors())) from None
 
 
 class VerifierSettings(Settings):
@@ -127,9 +106,3 @@ class DatabaseSettings(Settings):
         if not at:
             raise StartupError("DATABASE_URL names no user that the password could belong to: postgresql://user@host/…")
         return urlunsplit(parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{host}"))
-
-
-def _line(loc: tuple[int | str, ...], message: str) -> str:
-    if message == "Field required":
-        return f"{loc[0]} is not set; README.md lists every variable"
-    return f"{loc[0]}: {message.removeprefix('Value error, ')}"
