@@ -13,6 +13,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
 SERVICES = ("auth", "posts")
+CONSOLE = "console"
+PUBLISHED = (*SERVICES, CONSOLE)
 DATABASES = ("auth-db", "posts-db")
 LONGEST_SECONDS = 900
 
@@ -22,12 +24,14 @@ class Project:
     """A project with a name and host ports that nothing else uses."""
 
     name: str = field(default_factory=lambda: f"pair-test-{secrets.token_hex(4)}")
-    ports: dict[str, int] = field(default_factory=lambda: dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True)))
+    ports: dict[str, int] = field(
+        default_factory=lambda: dict(zip(PUBLISHED, _free_ports(len(PUBLISHED)), strict=True))
+    )
     whole: bool = False
     """Whether everything runs, as far as we know."""
 
     def base_url(self, service: str) -> str:
-        """Where a service is for a client on this machine."""
+        """Where a service or the console is for a client on this machine."""
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def build(self) -> None:

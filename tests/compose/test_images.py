@@ -1,16 +1,16 @@
-"""What the two images hold, and how little they may do."""
+"""What the three images hold, and how little they may do."""
 
 import re
 
 import pytest
 
-from tests.compose.project import SERVICES, Project
+from tests.compose.project import CONSOLE, PUBLISHED, Project
 
 COMPILER = re.compile(r"/(?:[a-z0-9_]+-linux-[a-z]+-)?(?:gcc|g\+\+|cc|c\+\+|cpp|clang|tcc|cc1|cc1plus|make)(?:-\d+)?")
 
 
 def files(project: Project, service: str) -> list[str]:
-    """Every file in a service's image."""
+    """Every file in the image of a service or the console."""
     image = project.container(service)["Image"]
     listed = project.docker(
         "run", "--rm", "--network=none", "--user=0", "--entrypoint=find", image, "/", "-xdev", "!", "-type", "d"
@@ -19,21 +19,40 @@ def files(project: Project, service: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("service", "other", "parts"),
-    [("auth", "posts", {"auth_service", "deploy", "shared"}), ("posts", "auth", {"posts_service", "shared"})],
+    ("service", "package", "parts"),
+    [
+        ("auth", "auth_service", {"auth_service", "deploy", "shared"}),
+        ("posts", "posts_service", {"posts_service", "shared"}),
+        (CONSOLE, "console", {"console", "shared"}),
+    ],
 )
-def test_one_service_in_an_image(project: Project, service: str, other: str, parts: set[str]) -> None:
-    """An image holds its service and what both share, no file of the other, no compiler, and no pip beside it."""
+def test_one_service_in_an_image(project: Project, service: str, package: str, parts: set[str]) -> None:
+    """An image holds its service and what is shared, no file of another, no compiler, and no pip beside it."""
     paths = files(project, service)
+    others = {"auth_service", "posts_service"} - {package}
     assert {path.split("/")[2] for path in paths if path.startswith("/app/")} == parts
-    assert f"/app/{service}_service/__main__.py" in paths
-    assert [path for path in paths if f"{other}_service" in path] == []
+    assert f"/app/{package}/__main__.py" in paths
+    assert [path for path in paths if any(other in path for other in others)] == []
     assert [path for path in paths if COMPILER.fullmatch(path[path.rfind("/") :])] == []
     assert [path for path in paths if re.match(r"/venv/.*/(pip|setuptools|ensurepip)(-|$|\d)", path)] == []
     assert [path for path in paths if re.match(r"/app/.*(/tests|Dockerfile|\.txt$|/\.)", path)] == []
 
 
-@pytest.mark.parametrize("service", SERVICES)
+def test_the_console_has_nothing_that_knows_of_tokens(project: Project) -> None:
+    """In its image is no code that reads a key, a token or a database, neither ours nor a library's."""
+    paths = files(project, CONSOLE)
+    shared = {path.split("/")[3] for path in paths if path.startswith("/app/shared/") and path.endswith(".py")}
+    assert shared == {"__init__.py", "errors.py", "logs.py", "variables.py", "wire.py"}
+    packages = {
+        path.split("/site-packages/")[1].split("/")[0]
+        for path in paths
+        if "/venv/" in path and "/site-packages/" in path
+    }
+    assert {"aiohttp", "pydantic"} <= packages
+    assert {"jose", "asyncpg", "cryptography", "passlib", "prometheus_client"} & packages == set()
+
+
+@pytest.mark.parametrize("service", PUBLISHED)
 def test_compiled_beforehand(project: Project, service: str) -> None:
     """Every module of the service has its bytecode: a start has nothing to compile and could not keep it."""
     paths = set(files(project, service))
@@ -44,7 +63,7 @@ def test_compiled_beforehand(project: Project, service: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PUBLISHED)
 def test_neither_root_nor_rights(project: Project, service: str) -> None:
     """A service runs as a user without a name or a capability, and can't gain any."""
     assert project.container(service)["Config"]["User"] == "10001:10001"
@@ -54,7 +73,7 @@ def test_neither_root_nor_rights(project: Project, service: str) -> None:
     assert status["NoNewPrivs"] == "1"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PUBLISHED)
 @pytest.mark.parametrize("user", ["0", "10001"])
 def test_nothing_can_be_written(project: Project, service: str, user: str) -> None:
     """Not even root writes to the root file system or to a secret."""

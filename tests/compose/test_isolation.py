@@ -1,39 +1,44 @@
 """Who can reach whom."""
 
 import pytest
+from aiohttp import ClientSession
 
-from tests.compose.project import DATABASES, SERVICES, Project, connects
+from tests.compose.project import CONSOLE, DATABASES, PUBLISHED, SERVICES, Project, connects
 
-PORTS = {"auth": 8001, "auth-db": 5432, "posts": 8002, "posts-db": 5432}
+PORTS = {"auth": 8001, "auth-db": 5432, "posts": 8002, "posts-db": 5432, CONSOLE: 8000}
 
 
-@pytest.mark.parametrize(("here", "there"), [("posts", "auth"), ("auth", "posts")])
-def test_no_way_to_the_other_service(project: Project, here: str, there: str) -> None:
-    """From inside a service, its own database is reached, and nothing of the other: by no name, address or gateway."""
-    foreign = {
-        f"{host}:{PORTS[service]}"
-        for service in (there, f"{there}-db")
-        for host in (service, f"{project.name}-{service}-1", *project.addresses(service))
-    }
-    published = {f"{host}:{project.ports[service]}" for service in SERVICES for host in project.gateways()}
-    own = {f"{host}:5432" for host in (f"{here}-db", *project.addresses(f"{here}-db"))}
+@pytest.mark.parametrize(
+    ("here", "own"), [("auth", {"auth", "auth-db"}), ("posts", {"posts", "posts-db"}), (CONSOLE, {CONSOLE})]
+)
+def test_no_way_to_another(project: Project, here: str, own: set[str]) -> None:
+    """From inside, what is its own is reached, and nothing of the others: by no name, address or gateway."""
 
-    assert set(project.run_inside(here, "reach.py", *foreign, *published, *own)) == own
+    def places(services: set[str]) -> set[str]:
+        return {
+            f"{host}:{PORTS[service]}"
+            for service in services
+            for host in (service, f"{project.name}-{service}-1", *project.addresses(service))
+        }
+
+    published = {f"{host}:{project.ports[service]}" for service in PUBLISHED for host in project.gateways()}
+
+    assert set(project.run_inside(here, "reach.py", *places(set(PORTS)), *published)) == places(own)
 
 
 def test_published_on_the_loopback_only(project: Project) -> None:
-    """The services are published on 127.0.0.1 and on no other address of the machine; the databases not at all."""
+    """Services and console are published on 127.0.0.1 and on no other address of the machine; databases not at all."""
     published = {
         service: [(binding["HostIp"], binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()]
         for service in PORTS
         for ports in [project.container(service)["NetworkSettings"]["Ports"]]
     }
     assert published == {
-        **{service: [("127.0.0.1", str(project.ports[service]))] for service in SERVICES},
+        **{service: [("127.0.0.1", str(project.ports[service]))] for service in PUBLISHED},
         **{database: [] for database in DATABASES},
     }
 
-    for service in SERVICES:
+    for service in PUBLISHED:
         assert connects("127.0.0.1", project.ports[service])
         assert not any(connects(gateway, project.ports[service]) for gateway in project.gateways())
 
@@ -43,6 +48,22 @@ def test_posts_knows_no_auth(project: Project) -> None:
     told = "\n".join(project.container("posts")["Config"]["Env"])
     assert "posts-db" in told
     assert "auth" not in told
+
+
+async def test_the_console_is_told_where_the_browser_finds_both(project: Project) -> None:
+    """It hands out both published base URLs and no gallery; both services let a page of its origins call them."""
+    console = project.base_url(CONSOLE)
+    async with ClientSession() as http:
+        async with http.get(f"{console}/config.json") as told:
+            assert await told.json() == {
+                "auth": project.base_url("auth"),
+                "posts": project.base_url("posts"),
+                "gallery": None,
+            }
+        for service in SERVICES:
+            for origin in (console, console.replace("127.0.0.1", "localhost")):
+                async with http.get(f"{project.base_url(service)}/health/live", headers={"Origin": origin}) as answer:
+                    assert answer.headers["Access-Control-Allow-Origin"] == origin
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -2,13 +2,14 @@
 
 import json
 
-from tests.compose.project import DATABASES, SERVICES, Project
+from tests.compose.project import CONSOLE, DATABASES, SERVICES, Project
 
 HOLDERS = {
     "auth": {"key", "password of auth-db"},
     "auth-db": {"password of auth-db"},
     "posts": {"key", "password of posts-db"},
     "posts-db": {"password of posts-db"},
+    CONSOLE: set[str](),
 }
 
 
@@ -41,6 +42,7 @@ def test_secrets_are_mounted_read_only(project: Project) -> None:
         "auth-db": {"auth-data": True, "auth-db-password": False},
         "posts": {"keyring": False, "posts-db-password": False},
         "posts-db": {"posts-data": True, "posts-db-password": False},
+        CONSOLE: {},
         "secrets": {"keyring": True, "auth-db-password": True, "posts-db-password": True},
     }
 
@@ -80,7 +82,7 @@ def test_no_secret_where_anyone_looks(project: Project) -> None:
 
 def test_every_value_of_the_databases_comes_from_a_file(project: Project) -> None:
     """No password stands in an environment: it is named by file."""
-    for service in (*SERVICES, *DATABASES):
+    for service in (*SERVICES, *DATABASES, CONSOLE):
         variables = dict(pair.split("=", 1) for pair in project.container(service)["Config"]["Env"])
         assert [name for name in variables if "PASSWORD" in name and not name.endswith("_FILE")] == []
         assert "JWT_KEYRING" not in variables

@@ -5,30 +5,32 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.compose.project import SERVICES, Project
+from tests.compose.project import CONSOLE, PUBLISHED, Project
 from tests.pair import Pair, SignedIn
 
 DEADLINE = 30.0
 
 
 async def test_posts_works_on_without_auth(project: Project, pair: Pair) -> None:
-    """With auth and its database stopped, whoever holds a token lists and creates posts, and posts stays healthy."""
+    """With auth and its database stopped, who holds a token lists and creates posts; posts and console stay healthy."""
     ada = await pair.sign_up()
     project.stop("auth", "auth-db")
     stopped = datetime.now(UTC)
-    assert project.running() == {"posts", "posts-db"}
+    assert project.running() == {"posts", "posts-db", CONSOLE}
 
     await works(pair, ada)
-    probe = await health_probe_after(project, stopped)
-    assert (probe["ExitCode"], project.container("posts")["State"]["Health"]["Status"]) == (0, "healthy")
+    assert (await pair.call("GET", f"{project.base_url(CONSOLE)}/config.json")).status == 200
+    for service in ("posts", CONSOLE):
+        probe = await health_probe_after(project, service, stopped)
+        assert (probe["ExitCode"], project.container(service)["State"]["Health"]["Status"]) == (0, "healthy")
 
 
 def test_stops_at_once_when_told(project: Project) -> None:
-    """SIGTERM ends an idle service within seconds and with exit status 0."""
+    """SIGTERM ends an idle service or console within seconds and with exit status 0."""
     started = time.monotonic()
-    project.stop(*SERVICES)
+    project.stop(*PUBLISHED)
     assert time.monotonic() - started < 5
-    assert [project.container(service)["State"]["ExitCode"] for service in SERVICES] == [0, 0]
+    assert [project.container(service)["State"]["ExitCode"] for service in PUBLISHED] == [0, 0, 0]
 
 
 async def test_down_and_up_keeps_everything(project: Project, pair: Pair) -> None:
@@ -58,11 +60,11 @@ async def works(pair: Pair, user: SignedIn) -> None:
     assert created.body["id"] in [post["id"] for post in listed.body["items"]]
 
 
-async def health_probe_after(project: Project, moment: datetime) -> dict[str, Any]:
-    """Wait for the engine's next health probe of posts."""
+async def health_probe_after(project: Project, service: str, moment: datetime) -> dict[str, Any]:
+    """Wait for the engine's next health probe of this service."""
     async with asyncio.timeout(DEADLINE):
         while True:
-            last: dict[str, Any] = project.container("posts")["State"]["Health"]["Log"][-1]
+            last: dict[str, Any] = project.container(service)["State"]["Health"]["Log"][-1]
             if datetime.fromisoformat(last["Start"]) > moment:
                 return last
             await asyncio.sleep(0.5)

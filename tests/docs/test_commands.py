@@ -90,7 +90,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         process.terminate()
         process.communicate(timeout=STOP_SECONDS)
     printed = "".join(lines).rstrip() + "\n"
-    for service, address in ADDRESSES.items():
+    for service, address in {**ADDRESSES, "console": "http://127.0.0.1:8000"}.items():
         printed = printed.replace(f"{address.rpartition(':')[0]}:{variables[f'{service.upper()}_PORT']}", address)
     return printed.replace(str(data), ".data"), read((data / "keyring.json").read_bytes()).signing.kid
 
