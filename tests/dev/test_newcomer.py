@@ -1,0 +1,34 @@
+"""What a newcomer does who has read nothing but what `make run` prints."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from tests.console.screen import screen
+from tests.console.stage import chromium, executable
+from tests.dev.runner import dev, serving
+from tests.dev.test_gallery import REFUSED
+
+
+async def test_from_the_printed_url_to_every_refused_token(tmp_path: Path) -> None:
+    """The URL that stands first opens the console; the gallery is refused there, also once auth is stopped."""
+    browser = executable()
+    assert browser is not None, "there is no Chromium: apt install chromium (or set CHROMIUM)"
+    with serving(tmp_path / "data") as runner:
+        first = re.search(r"http://\S+", "\n".join(runner.said))
+        assert first is not None
+        async with chromium(browser) as running, screen(running) as shown:
+            await shown.open(first[0])
+            await expect(shown["#no-gallery"]).to_be_hidden()
+            await shown.register()
+            await shown.send()
+            await shown.expect_refused(8, "token_signature_invalid")
+            for name, (check, code) in REFUSED.items():
+                await shown.forge(name)
+                await shown.expect_refused(check, code)
+            assert (await asyncio.to_thread(dev, "stop-auth", runner.data)).returncode == 0
+            await shown.write("Still here", "Nobody was asked")
+            await shown.forge("Wrong audience")
+            await shown.expect_refused(12, "token_audience_wrong")
