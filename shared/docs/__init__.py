@@ -15,6 +15,13 @@ PACKAGE = "flask-swagger-ui"
 """Of it nothing is imported; its files are served as they are."""
 
 _OURS = Path(__file__).parent
+# by hand: what the machine's own table calls .js may be anything, and a browser then runs no script
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+}
 _HEADERS = {
     # Swagger UI draws its icons from data: addresses, and sets styles from its scripts
     "Content-Security-Policy": (
@@ -74,6 +81,6 @@ def _files() -> Mapping[str, Path]:
 
 def _file(path: Path) -> Handler:
     async def file(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(path, headers=_HEADERS)
+        return web.FileResponse(path, headers={**_HEADERS, hdrs.CONTENT_TYPE: _TYPES[path.suffix]})
 
     return file
