@@ -34,7 +34,7 @@ reset: ## stop, then delete what `make run` keeps: the databases, the key file a
 
 test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest $(ARGS)
+	@exec $(IN_VENV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-fast: ## the tests that need no process of their own and no long run, in some 20 seconds
 	@$(ENVIRONMENT) test

@@ -190,9 +190,13 @@ class Postgres:
                 (self.data / name).unlink(missing_ok=True)
 
     def _socket_folder(self) -> Path:
-        if len(os.fsencode(self.data / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES:
+        socket = f".s.PGSQL.{PORT}"
+        if len(os.fsencode(self.data / socket)) <= SOCKET_PATH_BYTES:
             return self.data
-        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER))
+        likely = Path(tempfile.gettempdir()) / f"{_SOCKET_FOLDER}12345678" / socket
+        # where TMPDIR is no way out either, the one place that every system has
+        fits = len(os.fsencode(likely)) <= SOCKET_PATH_BYTES
+        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=None if fits else "/tmp"))  # noqa: S108  a new one
         _give(folder)
         return folder
 

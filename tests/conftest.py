@@ -1,4 +1,4 @@
-"""What many tests need: a Postgres, a keyring, and the running pair."""
+"""What many tests need: a Postgres, a keyring, the running pair, and a browser."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from playwright.async_api import Browser
 
 from auth_service import keys
 from tests import postgres
+from tests.browser import chromium, executable
 from tests.pair import Pair, auth_app, posts_app, served
 
 
@@ -62,3 +64,13 @@ async def pair(database_server: postgres.Server, keyring_file: Path) -> AsyncIte
         yield Pair(auth, posts, http)
     await database_server.drop_database(auth_database)
     await database_server.drop_database(posts_database)
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The Chromium of this machine, one for the whole run."""
+    path = executable()
+    if path is None:
+        pytest.fail("no Chromium to look at pages with: apt install chromium, or set CHROMIUM", pytrace=False)
+    async with chromium(path) as running:
+        yield running

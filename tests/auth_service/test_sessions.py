@@ -240,7 +240,7 @@ async def test_a_log_out_ends_this_session_and_no_other(auth: Auth, how: str) ->
     assert len(await auth.events_of(member.id)) == 4, "registered, two log-ins, and this"
 
 
-@pytest.mark.parametrize("token", ["nonsense", "A" * 64, "ä", "\0", str(RefreshToken.new())])
+@pytest.mark.parametrize("token", ["nonsense", "A" * 64, "ä", "\0", pytest.param(str(RefreshToken.new()), id="new")])
 async def test_a_log_out_of_nothing_is_fine(auth: Auth, token: str) -> None:
     """Whoever has no session is logged out already."""
     assert (await auth.ask("POST", "/logout", {"refresh_token": token})).status == 204

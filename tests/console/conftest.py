@@ -1,4 +1,4 @@
-"""What tests of the console need: a browser, and something for it to look at."""
+"""What tests of the console need: something for the browser to look at."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,18 +7,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.console.screen import Screen, screen
-from tests.console.stage import Stage, chromium, executable, stage
+from tests.console.stage import Stage, stage
 from tests.postgres import Server
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """The Chromium of this machine, one for the whole run."""
-    path = executable()
-    if path is None:
-        pytest.fail("no Chromium to look at the console with: apt install chromium, or set CHROMIUM", pytrace=False)
-    async with chromium(path) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

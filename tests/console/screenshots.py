@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 from auth_service import keys
+from dev import gallery as forgeries
 from dev.pair import ROOT
 from tests import postgres
+from tests.browser import chromium, executable
 from tests.console.screen import Screen, screen
-from tests.console.stage import chromium, executable, stage, write_gallery
+from tests.console.stage import stage
 
 FOLDER = ROOT / "docs"
 WIDTH = 1280
@@ -31,7 +33,7 @@ async def main() -> None:
     with postgres.running(postgres.choose()) as server, tempfile.TemporaryDirectory() as folder:
         keyring, gallery = Path(folder) / "keyring.json", Path(folder) / "gallery.json"
         keys.new(keyring)
-        write_gallery(gallery, keyring, time.time())
+        forgeries.write(keyring, gallery, time.time())
         async with (
             stage(server, keyring, gallery=gallery) as made,
             chromium(path) as browser,

@@ -1,9 +1,5 @@
 """What the page is shown on: a pair of services that allow the console's origin, and the console in front of them."""
 
-import base64
-import json
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,39 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright
 
 from console.app import create_app
 from console.settings import ConsoleSettings
 from dev import pair as processes
 from shared.service import Clock
-from tests.attacks import forge
 from tests.pair import auth_app, posts_app, served
 from tests.postgres import Server
-
-_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def executable() -> str | None:
-    """Where this machine's own Chromium is: CHROMIUM says so, or the path does."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium")
-
-
-@asynccontextmanager
-async def chromium(path: str) -> AsyncIterator[Browser]:
-    """Run a browser without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @dataclass(frozen=True)
@@ -99,27 +69,3 @@ async def stage(
 def origin(port: int) -> str:
     """The origin of a page that is served on this machine."""
     return f"http://{processes.HOST}:{port}"
-
-
-def write_gallery(file: Path, keyring: Path, now: float) -> None:
-    """Sign four tokens with the first key of the keyring, each well, and none to be believed."""
-    [key] = json.loads(keyring.read_text())["keys"]
-    secret = base64.urlsafe_b64decode(key["k"] + "=" * (-len(key["k"]) % 4))
-    header = {"alg": "HS256", "typ": "at+jwt", "kid": key["kid"]}
-    claims = {**forge.CLAIMS, "iat": int(now), "exp": int(now) + 900}
-    twice = json.dumps(claims)[:-1] + ', "name": "Somebody else"}'
-    payloads: dict[str, Any] = {
-        "Wrong audience": {**claims, "aud": ["billing"]},
-        "No expiry": {**claims, "exp": forge.ABSENT},
-        "A claim twice": twice.encode(),
-        "Not yet valid": {**claims, "nbf": int(now) + 600},
-    }
-    exhibits = [
-        {
-            "name": name,
-            "about": f"{name}, and the signature is good.",
-            "token": forge.token(header, what, secret=secret),
-        }
-        for name, what in payloads.items()
-    ]
-    file.write_text(json.dumps(exhibits))

@@ -4,22 +4,19 @@ import asyncio
 import re
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.console.screen import screen
-from tests.console.stage import chromium, executable
 from tests.dev.runner import dev, serving
 from tests.dev.test_gallery import REFUSED
 
 
-async def test_from_the_printed_url_to_every_refused_token(tmp_path: Path) -> None:
+async def test_from_the_printed_url_to_every_refused_token(browser: Browser, tmp_path: Path) -> None:
     """The URL that stands first opens the console; the gallery is refused there, also once auth is stopped."""
-    browser = executable()
-    assert browser is not None, "there is no Chromium: apt install chromium (or set CHROMIUM)"
     with serving(tmp_path / "data") as runner:
         first = re.search(r"http://\S+", "\n".join(runner.said))
         assert first is not None
-        async with chromium(browser) as running, screen(running) as shown:
+        async with screen(browser) as shown:
             await shown.open(first[0])
             await expect(shown["#no-gallery"]).to_be_hidden()
             await shown.register()

@@ -1,6 +1,7 @@
 """The embedded Postgres, wherever its folder is and whatever an earlier one left there."""
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import asyncpg
@@ -10,8 +11,14 @@ from dev import Failure
 from dev.postgres import Postgres, _child, running
 
 
-async def test_works_in_a_folder_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:
-    """A path with blanks, signs and more characters than a socket may have is no obstacle, nor is a second start."""
+@pytest.mark.parametrize("temporary", ["", "y" * 90])
+async def test_works_in_a_folder_that_is_too_deep_for_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
+) -> None:
+    """A path with blanks, signs and more characters than a socket may have is no obstacle, nor is such a TMPDIR."""
+    if temporary:
+        (tmp_path / temporary).mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / temporary))
     deep = tmp_path / "blank, comma & 'quotes'" / ("x" * 90) / "postgres"
     for _ in range(2):
         with Postgres(deep, durable=False) as server:
