@@ -32,14 +32,17 @@ reset: ## stop, then delete what `make run` keeps: the databases, the key file a
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev reset
 
+# a file's tests share what they are tried on, so they stay in one process
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+
 test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-test-fast: ## the tests that need no process of their own and no long run, in some 20 seconds
+test-fast: ## the tests without processes of their own and long runs, in half a minute
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest tests/attacks tests/auth_service tests/posts_service tests/shared \
-		--deselect tests/attacks/test_fuzz.py $(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' tests/attacks tests/auth_service tests/posts_service tests/shared \
+		$(ARGS)
 
 test-compose: ## build the images, bring the containers up from nothing, and walk the path through them
 	@$(ENVIRONMENT) test

@@ -17,6 +17,8 @@ from dev import pair as processes
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, b64, token
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 FUZZ_TOKENS = int(os.environ.get("FUZZ_TOKENS", "10000"))
 PER_EXAMPLE = 25
 PROGRESS = 50_000

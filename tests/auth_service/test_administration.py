@@ -16,6 +16,8 @@ from tests.auth_service.alone import Auth, alone, says
 from tests.auth_service.commands import Operator, Said, environment
 from tests.pair import PASSWORD, new_email
 
+pytestmark = pytest.mark.slow
+
 BOSS = "boss@example.org"
 NEW = "another passphrase altogether"
 CTRL_D = "\x04"

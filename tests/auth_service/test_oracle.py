@@ -17,6 +17,8 @@ from shared.database import Connection
 from tests.auth_service.alone import Auth, alone, without_id
 from tests.pair import PASSWORD, Reply, new_email
 
+pytestmark = pytest.mark.slow
+
 Kind = Literal["unknown", "wrong", "disabled"]
 
 KINDS: tuple[Kind, ...] = ("unknown", "wrong", "disabled")

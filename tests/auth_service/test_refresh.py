@@ -118,6 +118,7 @@ async def test_replicas_and_a_restart_change_nothing(database_url: str, keyring_
             assert (await restarted.renewed(token.refresh)).refresh == second.refresh
 
 
+@pytest.mark.slow
 async def test_fifty_at_once_get_one_successor(database_url: str, keyring_file: Path) -> None:
     """In each of a hundred rounds fifty uses of one token at once all succeed, with one successor, a new one."""
     async with alone(database_url, keyring_file, database_connections=50) as auth:

@@ -24,6 +24,8 @@ from tests.pair import Pair, Reply, new_email
 from tests.postgres import Server
 from tests.wire import exchange
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Tokens:

@@ -13,6 +13,8 @@ from shared.database import Database
 from tests.auth_service.alone import Auth, Member, alone, frozen, says
 from tests.pair import Reply
 
+pytestmark = pytest.mark.slow
+
 _LOCK = 0x73776565
 """What whoever sweeps holds; a replica of another version holds the same."""
 

@@ -22,6 +22,8 @@ from shared.database import Database
 from tests.auth_service.alone import Auth, alone, says
 from tests.pair import PASSWORD, Pair, Reply, new_address, new_email
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 WRONG = "a wrong passphrase"

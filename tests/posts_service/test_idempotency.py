@@ -232,6 +232,7 @@ async def killable(database_server: Server) -> AsyncIterator[str]:
     await database_server.drop_database(url)
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_leaves_one_post_or_none(killable: str, board: Board) -> None:
     """After kill -9 in the middle of writes, every request that is sent again makes exactly one post.
 

@@ -19,6 +19,8 @@ from posts_service.seed import BATCH, RARE, made_up
 from tests.pair import Pair, posts_app, served
 from tests.posts_service.board import Board
 
+pytestmark = pytest.mark.slow
+
 COUNT = BATCH + 500
 """More than one batch, and not a whole number of them."""
 

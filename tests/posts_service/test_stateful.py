@@ -27,6 +27,8 @@ from tests.pair import SignedIn
 from tests.postgres import Server
 from tests.posts_service.board import MODERATOR, person
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 40
 STEPS = 40
 

@@ -10,6 +10,8 @@ from shared.database import Database, Migration, migrations_in
 from shared.errors import Busy, DatabaseUnavailable, StartupError
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 TABLE = Migration(1, "0001_table", "CREATE TABLE things (id int); INSERT INTO things VALUES (1)")
 
 

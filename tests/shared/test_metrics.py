@@ -27,6 +27,7 @@ async def test_answers_are_counted_on_a_port_of_their_own(database_url: str, key
     assert not any("made-up" in line or "PROPFIND" in line for line in lines)
 
 
+@pytest.mark.slow
 async def test_a_stale_keyring_shows(database_url: str, tmp_path: Path, keyring_file: Path) -> None:
     """While the key file can't be used the metric says so, and readiness does, at 200."""
     file, port = tmp_path / "keyring.json", free_port()

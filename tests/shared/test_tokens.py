@@ -72,6 +72,7 @@ def test_a_token_is_remembered_to_the_last_character(verifier: Verifier) -> None
     ],
     ids=["usual", "wide characters", "many audiences", "many scopes", "fractions"],
 )
+@pytest.mark.slow
 def test_the_memo_is_bounded_in_bytes(keyring: Keyring, claims: dict[str, object]) -> None:
     """However large the claims are, what a memo holds in memory stays below its limit, and the newest are kept."""
     limit = 300_000
