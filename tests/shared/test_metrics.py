@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession
 
 from dev.pair import free_port
