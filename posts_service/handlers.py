@@ -20,7 +20,7 @@ _KEY = re.compile(schemas.IDEMPOTENCY_KEY.pattern)
 
 
 async def page(request: web.Request) -> web.Response:
-    """GET /posts: a page, the newest first."""
+    """GET /posts: a page of posts, the newest first."""
     wanted = query.read(request, schemas.PageWanted)
     author_id = None
     if wanted.author is not None:
@@ -35,7 +35,7 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /posts: write one."""
+    """POST /posts: write a post."""
     key = _idempotency_key(request)
     new = await body.read(request, schemas.NewPost)
     post = await request.app[POSTS].write(request[CLAIMS], new.title, new.body, new.tags, key)
@@ -51,7 +51,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """PATCH /posts/{id}: change some of it."""
+    """PATCH /posts/{id}: change some of a post."""
     post_id, versions = schemas.POST_ID.read(request), _versions(request)
     wanted = await body.read(request, schemas.Change)
     changes = Edit(**wanted.model_dump(exclude_unset=True))
@@ -59,13 +59,13 @@ async def edit(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE /posts/{id}: take it away."""
+    """DELETE /posts/{id}: delete a post."""
     await request.app[POSTS].delete(schemas.POST_ID.read(request), request[CLAIMS], _versions(request))
     return web.Response(status=204)
 
 
 async def delete_own(request: web.Request) -> web.Response:
-    """DELETE /posts?author=me: take all of one's own away."""
+    """DELETE /posts?author=me: delete all of one's own posts."""
     query.read(request, schemas.Removal)
     deleted = await request.app[POSTS].delete_all(request[CLAIMS])
     return body.response(schemas.REMOVED, schemas.Removed(deleted))

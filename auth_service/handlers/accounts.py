@@ -22,7 +22,7 @@ async def me(request: web.Request) -> web.Response:
 
 
 async def rename(request: web.Request) -> web.Response:
-    """PATCH /me: another name."""
+    """PATCH /me: change the name of the account."""
     wanted = await body.read(request, schemas.Renaming)
     user = await _user(request)
     renamed = await request.app[ACCOUNTS].rename(user, wanted.name)
@@ -30,7 +30,7 @@ async def rename(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE /me: the account is gone, for the password."""
+    """DELETE /me: delete the account; the password is asked for once more."""
     given = await body.read(request, schemas.Deletion)
     user = await _user(request)
     await request.app[ACCOUNTS].delete(user, given.password, client_of(request))
@@ -38,7 +38,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def change_password(request: web.Request) -> web.Response:
-    """POST /me/password: a new one, for the current one; all other sessions end."""
+    """POST /me/password: set a new password; all other sessions end."""
     given = await body.read(request, schemas.PasswordChange)
     user = await _user(request)
     await request.app[ACCOUNTS].change_password(

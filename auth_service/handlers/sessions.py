@@ -11,7 +11,7 @@ from shared.service import CLOCK
 
 
 async def login(request: web.Request) -> web.Response:
-    """POST /login: a password for tokens."""
+    """POST /login: sign in, and get an access token and a refresh token."""
     given = await body.read(request, schemas.Login)
     client = client_of(request)
     user, password_hash = await request.app[ACCOUNTS].authenticate(given.email, given.password, client)
@@ -19,7 +19,7 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def refresh(request: web.Request) -> web.Response:
-    """POST /refresh: a refresh token for new tokens."""
+    """POST /refresh: get new tokens for a refresh token."""
     given = await body.read(request, schemas.Refresh)
     sessions = request.app[SESSIONS]
     return _tokens(await sessions.refresh(given.refresh_token, client_of(request), request.app[CLOCK]()))
@@ -44,13 +44,13 @@ async def everywhere(request: web.Request) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """DELETE /sessions/{id}: end one."""
+    """DELETE /sessions/{id}: end one session."""
     await request.app[SESSIONS].end(request[CLAIMS], schemas.SESSION_ID.read(request), client_of(request))
     return web.Response(status=204)
 
 
 async def end_all(request: web.Request) -> web.Response:
-    """DELETE /sessions: end all, this one too."""
+    """DELETE /sessions: end all sessions, this one too."""
     await request.app[SESSIONS].end_all(request[CLAIMS], client_of(request))
     return web.Response(status=204)
 

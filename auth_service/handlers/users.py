@@ -17,7 +17,7 @@ _POSITION_BYTES = 8 + 16
 
 
 async def page(request: web.Request) -> web.Response:
-    """GET /users: a page, who registered last first."""
+    """GET /users: a page of users, the newest first."""
     await request.app[SESSIONS].admin_of(request[CLAIMS])
     wanted = query.read(request, schemas.UsersWanted)
     before = None if wanted.cursor is None else _position(wanted.cursor)
@@ -27,13 +27,13 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """GET /users/{id}: one."""
+    """GET /users/{id}: one user."""
     await request.app[SESSIONS].admin_of(request[CLAIMS])
     return body.response(schemas.USER, await request.app[ACCOUNTS].get(schemas.USER_ID.read(request)))
 
 
 async def change(request: web.Request) -> web.Response:
-    """PATCH /users/{id}: disable, enable, another role."""
+    """PATCH /users/{id}: disable or enable a user, or give another role."""
     # the body first: who was an admin when it began to arrive may be none when it has
     wanted = await body.read(request, schemas.UserChange)
     admin = await request.app[SESSIONS].admin_of(request[CLAIMS])
