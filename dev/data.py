@@ -146,8 +146,15 @@ class DataDirectory:
                     shutil.rmtree(folder)
             # the record goes last: as long as it is there, a second try is possible
             for pattern in (
-                *("keyring.json", ".keyring.json.*.new", "gallery.*", "postgres.log", "*-auth.request"),
-                *("run.lock", "processes.*"),
+                "keyring.json",
+                ".keyring.json.*.new",
+                "gallery.json",
+                "gallery.new",
+                "postgres.log",
+                "*-auth.request",
+                "run.lock",
+                "processes.new",
+                "processes.json",
             ):
                 for file in self.path.glob(pattern):
                     file.unlink()

@@ -258,14 +258,16 @@ def test_the_next_run_ends_what_a_killed_runner_left(data: Path) -> None:
 
 
 def test_reset_stops_and_deletes_what_was_made_and_nothing_else(data: Path) -> None:
-    """`make reset` ends a run and deletes databases, key and gallery; a file of somebody else's stays."""
+    """`make reset` ends a run and deletes databases, key and gallery; files of somebody else's stay."""
     with serving(data) as runner:
-        (data / "notes.txt").write_text("mine")
+        others = ["gallery.png", "notes.txt", "processes.md"]
+        for name in others:
+            (data / name).write_text("mine")
         reset = dev("reset", data)
         assert reset.returncode == 0
         assert "deleted" in reset.stdout
         assert runner.left_over() == []
-    assert [path.name for path in data.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in data.iterdir()) == others
 
 
 def test_reset_leaves_a_folder_alone_that_no_run_made(tmp_path: Path) -> None:
