@@ -9,7 +9,6 @@ from pydantic import TypeAdapter
 
 from shared import body
 from shared.database import Database
-from shared.errors import Busy, DatabaseUnavailable
 from shared.keyring import Keyring
 from shared.routes import PUBLIC, Reply, Route
 
@@ -59,13 +58,5 @@ def routes(keyring: Keyring, database: Database | None) -> tuple[Route, ...]:
 
     return (
         Route("GET", "/health/live", live, PUBLIC, replies=(Reply(200, "It lives", LIVE),), asks_database=False),
-        Route(
-            "GET",
-            "/health/ready",
-            ready,
-            PUBLIC,
-            replies=(Reply(200, "It can work", READY),),
-            errors=(Busy, DatabaseUnavailable),
-            asks_database=False,
-        ),
+        Route("GET", "/health/ready", ready, PUBLIC, replies=(Reply(200, "It can work", READY),)),
     )
