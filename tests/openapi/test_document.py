@@ -9,8 +9,6 @@ import pytest
 from jsonschema_rs import validator_for
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-import auth_service.app
-import posts_service.app
 from shared import docs, openapi
 from shared.errors import Problem, StartupError, codes
 from shared.routes import OPTIONAL, PUBLIC, SIGNED_IN
@@ -93,7 +91,6 @@ async def test_each_error_has_an_example_that_is_one(document: dict[str, Any]) -
 
 async def test_every_code_can_happen_somewhere(pair: Pair) -> None:
     """Each error of both services is documented at one operation at least, but for a method that is not taken."""
-    assert auth_service.app, posts_service.app  # importing them defines their errors
     documented: set[str] = set()
     for base in (pair.auth, pair.posts):
         documented |= set((await pair.call("GET", f"{base}/openapi.json")).body["components"]["examples"])
