@@ -9,6 +9,8 @@ import { PARTS } from "./token.js";
 
 /** Seconds by which posts' clock may differ from auth's, so it takes a token that much longer (JWT_LEEWAY). */
 const LEEWAY = 10;
+/** When posts is first asked, in seconds after exp: as soon as it must refuse. */
+const FIRST = LEEWAY + 0.5;
 /** Its longest leeway; a token that is taken after that is no longer waited for. */
 const LONGEST_LEEWAY = 60;
 
@@ -90,15 +92,8 @@ function setUpExpiry(answer) {
   const countdown = byId("countdown");
   const bar = byId("countdown-bar");
   const state = byId("expiry");
+  /** When posts is asked next, in seconds after exp; null: not again. */
   let ask = null;
-
-  function expired(passed) {
-    const wait = Math.ceil(LEEWAY - passed);
-    if (wait > 0) {
-      return `By its own clock it has expired. posts takes it up to ${LEEWAY} s longer, because two machines’ clocks may differ; then this page asks.`;
-    }
-    return "";
-  }
 
   async function askPosts() {
     const token = accessToken();
@@ -106,7 +101,6 @@ function setUpExpiry(answer) {
     if (accessToken() !== token) return;
     if (answered.problem?.code === "token_expired") {
       const { title, lines } = outcome(answered);
-      ask = null;
       state.replaceChildren(
         h(
           "div",
@@ -136,15 +130,16 @@ function setUpExpiry(answer) {
     say(countdown, `expired ${Math.floor(-left)} s ago`);
     if (ask === null) return;
     if (-left > ask) {
-      ask = Infinity;
+      ask = null;
+      say(state, "");
       askPosts();
-    } else if (ask === LEEWAY + 0.5) {
-      say(state, expired(-left));
+    } else if (ask === FIRST) {
+      say(state, `By its own clock it has expired. posts takes it up to ${LEEWAY} s longer, because two machines’ clocks may differ; then this page asks.`);
     }
   }
 
   onSession((now) => {
-    ask = now ? LEEWAY + 0.5 : null;
+    ask = now ? FIRST : null;
     state.replaceChildren();
     answer.replaceChildren();
     tick();

@@ -146,16 +146,17 @@ export function setUpPosts() {
   byId("mine").addEventListener("change", () => readAndReport());
   more.addEventListener("click", () => readAndReport(next));
 
-  let user = null;
+  // a refresh replaces the token and leaves the session, and the list, as they are
+  let sid = null;
   onSession((now) => {
     show(byId("posts-empty"), !now);
     show(byId("posts-shown"), Boolean(now));
     if (!now) {
       list.replaceChildren();
       report(answer, null);
-    } else if (now.claims.sid !== user) {
+    } else if (now.claims.sid !== sid) {
       readAndReport();
     }
-    user = now?.claims.sid ?? null;
+    sid = now?.claims.sid ?? null;
   });
 }
