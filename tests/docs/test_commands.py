@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.keyring import decode, read
-from tests.dev import runner
+from tests.dev.runner import serving
 from tests.docs import blocks, elsewhere
 from tests.docs.blocks import COMMANDS, ELSEWHERE, FILES_RUN, OUTPUTS, ROOT, Fence, Step, Untrue, fences, steps
 from tests.docs.shapes import Comparison
@@ -20,7 +18,6 @@ from tests.docs.shell import ADDRESSES, Machine
 from tests.pair import Pair
 from tests.postgres import Server
 
-STOP_SECONDS = 30
 INSTALLS = "virtual environment: "
 """How the lines begin that tests/dev/test_installation.py compares."""
 
@@ -81,17 +78,10 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     The ports are those of the documents again, and where the project lies is left out, as the README leaves it out.
     """
     data = tmp_path_factory.mktemp("project") / ".data"
-    variables = runner.environment(data)
-    with subprocess.Popen(
-        [sys.executable, "-m", "dev", "run"], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        lines = list(takewhile(lambda line: not line.startswith("up after"), process.stdout))
-        process.terminate()
-        process.communicate(timeout=STOP_SECONDS)
-    printed = "".join(lines).rstrip() + "\n"
+    with serving(data) as run:
+        printed = "\n".join(takewhile(lambda line: not line.startswith("up after"), run.said)).rstrip() + "\n"
     for service, address in {**ADDRESSES, "console": "http://127.0.0.1:8000"}.items():
-        printed = printed.replace(f"{address.rpartition(':')[0]}:{variables[f'{service.upper()}_PORT']}", address)
+        printed = printed.replace(run.url(service), address)
     return printed.replace(str(data), ".data"), read((data / "keyring.json").read_bytes()).signing.kid
 
 
