@@ -7,17 +7,9 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from console.settings import ConsoleSettings
-from shared import wire
+from shared import files, wire
 
 PAGE = Path(__file__).parent / "page"
-
-# by hand: what the machine's own table calls .js may be anything, and a browser runs a module under no other type
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 
 
 def create_app(settings: ConsoleSettings) -> web.Application:
@@ -43,23 +35,14 @@ def create_app(settings: ConsoleSettings) -> web.Application:
     app = web.Application()
     app.router.add_get("/config.json", show_config)
     app.router.add_get("/health/live", live)
-    app.router.add_get("/", _file(PAGE / "index.html"))
+    app.router.add_get("/", files.handler(PAGE / "index.html"))
     # one route for each file, found at start: there is no path that a request could lead astray
     for file in sorted(PAGE.iterdir()):
-        if file.suffix in _TYPES and file.name != "index.html":
-            app.router.add_get(f"/{file.name}", _file(file))
+        if file.suffix in files.TYPES and file.name != "index.html":
+            app.router.add_get(f"/{file.name}", files.handler(file))
     app.on_response_prepare.append(_finish_headers(_policy(settings)))
     app.on_response_prepare.append(wire.without_name)
     return app
-
-
-def _file(path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    headers = {hdrs.CONTENT_TYPE: _TYPES[path.suffix]}
-
-    async def show(_: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path, headers=headers)
-
-    return show
 
 
 def _policy(settings: ConsoleSettings) -> str:

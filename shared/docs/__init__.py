@@ -7,21 +7,14 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
-from shared import openapi
+from shared import files, openapi
 from shared.errors import StartupError
-from shared.routes import PUBLIC, Handler, Reply, Route
+from shared.routes import JSON, PUBLIC, Handler, Reply, Route
 
 PACKAGE = "flask-swagger-ui"
 """Of it nothing is imported; its files are served as they are."""
 
 _OURS = Path(__file__).parent
-# by hand: what the machine's own table calls .js may be anything, and a browser then runs no script
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-}
 _HEADERS = {
     # Swagger UI draws its icons from data: addresses, and sets styles from its scripts
     "Content-Security-Policy": (
@@ -49,11 +42,11 @@ def routes(name: str, description: str, table: Sequence[Route], *, page: bool) -
 
     async def document(_: web.Request) -> web.Response:
         """GET /openapi.json: this document."""
-        return web.Response(body=content, content_type="application/json")
+        return web.Response(body=content, content_type=JSON)
 
     rows = [_row("/openapi.json", document)]
     if page:
-        rows += [_row(path, _file(file)) for path, file in _files().items()]
+        rows += [_row(path, files.handler(file, _HEADERS)) for path, file in _files().items()]
     return tuple(rows)
 
 
@@ -77,10 +70,3 @@ def _files() -> Mapping[str, Path]:
         "/docs/swagger-ui-bundle.js": dist / "swagger-ui-bundle.js",
         "/docs/favicon.png": dist / "favicon-32x32.png",
     }
-
-
-def _file(path: Path) -> Handler:
-    async def file(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(path, headers={**_HEADERS, hdrs.CONTENT_TYPE: _TYPES[path.suffix]})
-
-    return file

@@ -42,7 +42,7 @@ def test_the_console_has_nothing_that_knows_of_tokens(project: Project) -> None:
     """In its image is no code that reads a key, a token or a database, neither ours nor a library's."""
     paths = files(project, CONSOLE)
     shared = {path.split("/")[3] for path in paths if path.startswith("/app/shared/") and path.endswith(".py")}
-    assert shared == {"__init__.py", "errors.py", "logs.py", "variables.py", "wire.py"}
+    assert shared == {"__init__.py", "errors.py", "files.py", "logs.py", "variables.py", "wire.py"}
     packages = {
         path.split("/site-packages/")[1].split("/")[0]
         for path in paths
