@@ -89,7 +89,7 @@ class PasswordChange(Schema):
 class UserChange(Schema):
     """Body of PATCH /users/{id}: what is not there stays as it is."""
 
-    # the defaults are never looked at: only what was sent counts
+    # only what was sent counts. Made by factories, the defaults stay out of the OpenAPI document too
     disabled: bool = Field(default_factory=bool)
     role: Role = Field(default_factory=lambda: "user")
 

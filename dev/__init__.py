@@ -1,4 +1,4 @@
-"""What only a developer's machine runs: both services as processes, on a Postgres that comes out of a wheel."""
+"""What only a developer's machine runs: both services and the console as processes, on a Postgres from a wheel."""
 
 
 class Failure(Exception):

@@ -72,7 +72,7 @@ class NewPost(Schema):
 class Change(Schema):
     """Body of PATCH /posts/{id}, a JSON Merge Patch (RFC 7396): what is not there stays as it is."""
 
-    # the defaults are never looked at: only what was sent counts
+    # only what was sent counts. Made by factories, the defaults stay out of the OpenAPI document too
     title: Title = Field(default_factory=str)
     body: Body = Field(default_factory=str)
     tags: ClearableTags = Field(default_factory=list)

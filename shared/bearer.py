@@ -42,6 +42,7 @@ class ScopeMissing(Problem):
 def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], float]) -> Middleware:
     """Build the middleware that lets a request through to its handler once its token allows the route.
 
+    The handler finds the route at ROUTE, and what a token says at CLAIMS.
     The scope is checked before the body is read. A token in the query or in a cookie is never looked at.
     """
     table: Mapping[tuple[str, str], Route] = {(route.method, route.path): route for route in routes}

@@ -141,7 +141,7 @@ class Route:
             ValueError: `access` is neither one of those above nor a scope like "posts:read".
         """
         if self.access not in (PUBLIC, OPTIONAL, SIGNED_IN) and ":" not in self.access:
-            raise ValueError(f"{self.method} {self.path}: give it a scope, SIGNED_IN or PUBLIC")
+            raise ValueError(f"{self.method} {self.path}: give it a scope, SIGNED_IN, OPTIONAL or PUBLIC")
 
 
 ROUTE: web.RequestKey[Route] = web.RequestKey("route", Route)

@@ -236,8 +236,8 @@ class Verifier:
     def verify(self, token: str, now: float) -> Claims:
         """Return what the token says, if all thirteen checks pass at `now` (seconds since the epoch).
 
-        The checks run in the order of the design, and the first that fails speaks; nothing that stands in the payload
-        is looked at before the signature over it is good.
+        The checks run in a fixed order (docs/errors.md), and the first that fails speaks; nothing that stands in the
+        payload is looked at before the signature over it is good.
 
         Raises:
             TokenRefused: one of its subclasses, with the figures in `detail`.

@@ -1,4 +1,4 @@
-"""The import rules of the design, held by import-linter."""
+"""The import rules of pyproject.toml, held by import-linter."""
 
 import shutil
 import subprocess

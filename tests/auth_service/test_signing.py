@@ -27,7 +27,7 @@ def signer() -> Signer:
 
 
 def test_a_token_has_these_claims_and_no_others(signer: Signer) -> None:
-    """Header and claims are those of the design; no address and nothing else that is nobody's business."""
+    """Header and claims are those that are documented; no address and nothing else that is nobody's business."""
     ada, session = user(), uuid4()
     made = signer.mint(ada, session, NOW + 0.9)
     assert jwt.get_unverified_header(made.token) == {"alg": "HS256", "typ": "at+jwt", "kid": KID}
