@@ -11,7 +11,8 @@ except ModuleNotFoundError:
 
 from dev import Failure
 from dev.data import START_AUTH, STOP_AUTH, DataDirectory
-from dev.run import data_dir, run, say
+from dev.run import run, say
+from dev.settings import data_dir
 
 
 def main() -> None:

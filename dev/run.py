@@ -6,12 +6,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import psutil
 
@@ -19,37 +16,8 @@ from auth_service import keys
 from dev import Failure, demo, gallery, pair, processes
 from dev.data import RUNNER, START_AUTH, DataDirectory
 from dev.postgres import Postgres
+from dev.settings import CONSOLE, DEFAULT_DATA_DIR, NAMES, Settings, variable
 from shared.errors import StartupError
-
-NAMES = ("auth", "posts")
-CONSOLE = "console"
-_DEFAULT_PORTS = {"auth": 8001, "posts": 8002, CONSOLE: 8000}
-_DEFAULT_DATA_DIR = (pair.ROOT / ".data").resolve()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What AUTH_PORT, POSTS_PORT, CONSOLE_PORT, DATA_DIR and CORS_ORIGINS say."""
-
-    ports: Mapping[str, int]
-    data_dir: Path
-    cors_origins: str
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the variables; one that is empty counts as not set.
-
-        Raises:
-            Failure: a port is none, or two are the same.
-        """
-        ports = {name: _port(environ, _variable(name), default) for name, default in _DEFAULT_PORTS.items()}
-        for one, other in combinations(ports, 2):
-            if ports[one] == ports[other]:
-                raise Failure(
-                    f"{_variable(one)} and {_variable(other)} are both {ports[one]}; give one of them another port"
-                )
-        console = [f"http://{host}:{ports[CONSOLE]}" for host in (pair.HOST, "localhost")]
-        return cls(ports, data_dir(environ), ",".join(filter(None, [*console, environ.get("CORS_ORIGINS")])))
 
 
 class Stop(Exception):
@@ -244,11 +212,6 @@ def run() -> None:
             directory.record({})
 
 
-def data_dir(environ: Mapping[str, str]) -> Path:
-    """Where the data is to be: DATA_DIR, or .data beside the code."""
-    return Path(environ.get("DATA_DIR") or _DEFAULT_DATA_DIR)
-
-
 def say(text: str) -> None:
     """Print a line at once. A terminal that is gone must not keep us from stopping what we started."""
     try:
@@ -260,7 +223,7 @@ def say(text: str) -> None:
 def _say_how_to_use(current: Run, seconds: float) -> None:
     auth, posts, console = (current.services[name].url for name in (*NAMES, CONSOLE))
     data = current.directory.path
-    moved = "" if data == _DEFAULT_DATA_DIR else f"\n(each of these commands with DATA_DIR={shlex.quote(str(data))})"
+    moved = "" if data == DEFAULT_DATA_DIR else f"\n(each of these commands with DATA_DIR={shlex.quote(str(data))})"
     curls = "\n".join(demo.lines(auth, posts))
     say(f"""
 Open this in a browser:  {console}
@@ -280,19 +243,6 @@ Without a browser, paste into another terminal to register, log in, create a pos
 """)
 
 
-def _variable(name: str) -> str:
-    return f"{name.upper()}_PORT"
-
-
-def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
-    text = environ.get(variable) or str(default)
-    if text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535:  # noqa: PLR2004
-        return int(text)
-    raise Failure(
-        f"{variable} is {text!r}, which is no port (1 to 65535); say make run {variable}={default}, or unset it"
-    )
-
-
 def _check_port(name: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do
@@ -300,6 +250,6 @@ def _check_port(name: str, port: int) -> None:
             probe.bind((pair.HOST, port))
         except OSError as error:
             raise Failure(
-                f"the {name} service can't have port {port} ({error.strerror}); make run {_variable(name)}=… takes"
+                f"the {name} service can't have port {port} ({error.strerror}); make run {variable(name)}=… takes"
                 " another one, and `make stop` ends an earlier run"
             ) from None
