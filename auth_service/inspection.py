@@ -31,7 +31,7 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
     try:
         verifier.verify(token, now)
     except TokenRefused as problem:
-        yield f"verdict: refused by check {problem.members['check']} of 13, {problem.code}: {problem.detail}"
+        yield f"verdict: refused by check {problem.check} of 13, {problem.code}: {problem.detail}"
         if problem.hint:
             yield f"hint: {problem.hint}"
     else:

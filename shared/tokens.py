@@ -88,7 +88,9 @@ class TokenRefused(Problem):
         return cls(cls.checks[0], cls.meaning())
 
     def __init__(self, check: int, detail: str, *, hint: str | None = None) -> None:
+        assert check in self.checks, f"{self.code} is not documented for check {check}"
         super().__init__(detail, hint, members={"check": check})
+        self.check = check
 
 
 class TokenTooLarge(TokenRefused):

@@ -181,9 +181,7 @@ def refusal_by_check(verifier: Verifier, token: str) -> tuple[int, str] | None:
     try:
         verifier.verify(token, NOW)
     except TokenRefused as problem:
-        check = problem.members["check"]
-        assert isinstance(check, int)
-        return check, problem.code
+        return problem.check, problem.code
     return None
 
 
