@@ -100,7 +100,7 @@ def document(name: str, description: str, routes: Sequence[Route]) -> Json:
 
 
 def _operation(route: Route, name: str, schemas: Mapping[int, Json]) -> Json:
-    # the docstring of a handler begins with method and path
+    # a handler's docstring begins with method and path, and its module is the group; one for all is the service itself
     summary = (inspect.getdoc(route.handler) or "").partition(": ")[2].partition("\n")[0].rstrip(".")
     group = route.handler.__module__.rpartition(".")[2]
     operation: Json = {

@@ -17,7 +17,7 @@ const LONGEST_LEEWAY = 60;
 const POINT = "Point at a line, or reach it by Tab, to read what it is for.";
 
 /** A token as text in three colours; the dots belong to nobody. */
-export function coloured(token) {
+function coloured(token) {
   return token
     .split(".")
     .flatMap((text, index) => [...(index ? [h("span", { class: "dot" }, ".")] : []), h("span", { class: PARTS[index] }, text)]);

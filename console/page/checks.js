@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-export const CHECKS = [
+const CHECKS = [
   ["Size", "at most 4096 bytes, ASCII"],
   ["Three segments", "canonical base64url, unpadded"],
   ["Header", "one JSON object, no name twice"],

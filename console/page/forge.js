@@ -20,7 +20,7 @@ function pretty(object) {
 }
 
 /** JSON is sent compact, as auth writes it; what is no JSON is sent as typed. */
-export function withPayload(token, text) {
+function withPayload(token, text) {
   const [header, , signature] = token.split(".");
   return [header, encodeText(compact(text)), signature].join(".");
 }
