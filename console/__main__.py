@@ -8,7 +8,7 @@ import sys
 from aiohttp import web
 
 from console.app import create_app
-from console.settings import ConsoleSettings
+from console.settings import Settings
 from shared import logs, wire
 from shared.errors import StartupError
 
@@ -36,7 +36,7 @@ def serve() -> None:
     Raises:
         StartupError: a setting can't be used, or the address can't be listened on.
     """
-    settings = ConsoleSettings.from_environ(os.environ)
+    settings = Settings.from_environ(os.environ)
     logs.configure(settings.log_format, "console")
 
     def announce(_: str) -> None:

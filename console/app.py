@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from console.settings import ConsoleSettings
+from console.settings import Settings
 from shared import files, wire
 
 PAGE = Path(__file__).parent / "page"
 
 
-def create_app(settings: ConsoleSettings) -> web.Application:
+def create_app(settings: Settings) -> web.Application:
     """Build the server.
 
     Raises:
@@ -45,7 +45,7 @@ def create_app(settings: ConsoleSettings) -> web.Application:
     return app
 
 
-def _policy(settings: ConsoleSettings) -> str:
+def _policy(settings: Settings) -> str:
     """The Content-Security-Policy: scripts and styles of this server alone, calls to the two services alone."""
     services = " ".join(dict.fromkeys(_origin(url) for url in (settings.auth_url, settings.posts_url)))
     return "; ".join(

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from shared import variables
 from shared.errors import StartupError
 from shared.logs import Format
-from shared.variables import Port, Settings
+from shared.variables import Port
 
 # what stands in a Content-Security-Policy can hold no space, comma or semicolon, and CSP knows no IPv6 address
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
@@ -41,7 +42,7 @@ class Exhibit(BaseModel):
 _GALLERY = TypeAdapter(list[Exhibit])
 
 
-class ConsoleSettings(Settings):
+class Settings(variables.Settings):
     """What the console is told."""
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from console.app import create_app
-from console.settings import ConsoleSettings
+from console.settings import Settings
 from dev import pair as processes
 from shared.service import Clock
 from tests.pair import auth_app, posts_app, served
@@ -29,7 +29,7 @@ class Stage:
 async def console(auth: str, posts: str, port: int, gallery: Path | None = None) -> AsyncIterator[Stage]:
     """Serve the console on a port, in this process."""
     settings = {"AUTH_URL": auth, "POSTS_URL": posts, "GALLERY_FILE": gallery}
-    runner = web.AppRunner(create_app(ConsoleSettings.model_validate(settings)))
+    runner = web.AppRunner(create_app(Settings.model_validate(settings)))
     await runner.setup()
     try:
         await web.TCPSite(runner, processes.HOST, port).start()

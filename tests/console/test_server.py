@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from console.app import PAGE
-from console.settings import ConsoleSettings
+from console.settings import Settings
 from dev import pair as processes
 from shared.errors import StartupError
 from tests.console import stage
@@ -106,7 +106,7 @@ def test_wrong_settings_are_named(variable: str, value: str | None, line: str) -
     """A setting that can't be used is refused by its name."""
     given = {"AUTH_URL": AUTH, "POSTS_URL": POSTS, variable: value}
     with pytest.raises(StartupError, match=line):
-        ConsoleSettings.from_environ({name: text for name, text in given.items() if text is not None})
+        Settings.from_environ({name: text for name, text in given.items() if text is not None})
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_gallery_that_is_none_is_refused(tmp_path: Path, text: str | None) -> 
     file = tmp_path / "gallery.json"
     if text is not None:
         file.write_bytes(text.encode(errors="surrogateescape"))
-    settings = ConsoleSettings.from_environ({"AUTH_URL": AUTH, "POSTS_URL": POSTS, "GALLERY_FILE": str(file)})
+    settings = Settings.from_environ({"AUTH_URL": AUTH, "POSTS_URL": POSTS, "GALLERY_FILE": str(file)})
     with pytest.raises(StartupError, match=r"GALLERY_FILE .*gallery\.json: .+") as refused:
         settings.gallery()
     assert "\n" not in str(refused.value)

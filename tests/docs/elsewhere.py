@@ -24,7 +24,7 @@ SERVICES = re.findall(
 _READERS: dict[str, type[Settings]] = {
     "auth": auth_service.settings.Settings,
     "posts": posts_service.settings.Settings,
-    "console": console.settings.ConsoleSettings,
+    "console": console.settings.Settings,
 }
 SETTINGS = {
     reader: {name.upper(): ... if field.is_required() else field.default for name, field in kind.model_fields.items()}
