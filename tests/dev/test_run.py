@@ -151,6 +151,7 @@ def test_whoever_asks_learns_that_the_run_has_ended(data: Path) -> None:
         psutil.Process(runner.process.pid).suspend()
         asking = start("stop-auth", data)
         while not (data / "stop-auth.request").exists():
+            assert asking.poll() is None
             time.sleep(0.02)
         runner.process.kill()
         runner.process.wait()

@@ -60,6 +60,11 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", *sorted(written)]
 
 
+def name(path: Path) -> str:
+    """A file of the project as a person calls it."""
+    return str(path.relative_to(ROOT))
+
+
 def fences(text: str) -> list[Fence]:
     """Take a document's fences out of its text.
 

@@ -12,7 +12,7 @@ import pytest
 from shared.keyring import decode, read
 from tests.dev.runner import serving
 from tests.docs import blocks, elsewhere
-from tests.docs.blocks import COMMANDS, ELSEWHERE, FILES_RUN, OUTPUTS, ROOT, Fence, Step, Untrue, fences, steps
+from tests.docs.blocks import COMMANDS, ELSEWHERE, FILES_RUN, OUTPUTS, ROOT, Fence, Step, Untrue, fences, name, steps
 from tests.docs.shapes import Comparison
 from tests.docs.shell import ADDRESSES, Machine
 from tests.pair import Pair
@@ -20,11 +20,6 @@ from tests.postgres import Server
 
 INSTALLS = "virtual environment: "
 """How the lines begin that tests/dev/test_installation.py compares."""
-
-
-def name(document: Path) -> str:
-    """The document as a person calls it."""
-    return str(document.relative_to(ROOT))
 
 
 def text(document: Path) -> str:
@@ -155,7 +150,7 @@ def test_the_tree_is_there(document: Path) -> None:
     for fence in fences(text(document)):
         for line in fence.text.splitlines() if fence.kind == blocks.TREE else ():
             folder, about = line.split(maxsplit=1)
-            for path in (folder, *(f"{folder}{name}" for name in re.findall(r"\b[\w-]+(?:/|\.py\b)", about))):
+            for path in (folder, *(f"{folder}{part}" for part in re.findall(r"\b[\w-]+(?:/|\.py\b)", about))):
                 assert (ROOT / path).exists(), path
 
 

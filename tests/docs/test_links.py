@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.docs.blocks import DOCS, ROOT, documents
+from tests.docs.blocks import DOCS, ROOT, documents, name
 
 SVG = "{http://www.w3.org/2000/svg}"
 FIGURES = sorted(DOCS.glob("*.svg"))
@@ -23,11 +23,6 @@ def anchors(document: Path) -> set[str]:
     """What a link can have after its #, one for each heading."""
     headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def name(path: Path) -> str:
-    """The file as a person calls it."""
-    return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("document", [*documents(), ROOT / "CHANGELOG.md"], ids=name)
