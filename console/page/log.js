@@ -3,6 +3,7 @@
 import { listen } from "./api.js";
 import { SECRETS, curl, variables } from "./curl.js";
 import { byId, copyButton, h, say } from "./dom.js";
+import { ending } from "./outcome.js";
 import { shortened } from "./token.js";
 
 const LIMIT = 50;
@@ -21,7 +22,6 @@ export function setUpLog() {
 }
 
 function entry(call) {
-  const tone = !call.answered ? "lost" : call.status < 400 ? "fine" : "refused";
   const status = call.answered ? `${call.status}` : "no answer";
   const details = h(
     "details",
@@ -29,7 +29,7 @@ function entry(call) {
     h(
       "summary",
       {},
-      h("span", { class: `badge ${tone}` }, status),
+      h("span", { class: `badge ${ending(call)}` }, status),
       h("span", { class: "call-line" }, h("b", {}, call.method), " ", call.path),
       h("span", { class: "call-meta" }, `${call.service} · ${call.ms} ms`),
     ),

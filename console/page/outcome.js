@@ -15,6 +15,9 @@ const NEXT = {
 /** One that succeeded. */
 export const fine = (call) => call.answered && call.status < 400;
 
+/** How a call ended, for its colour. */
+export const ending = (call) => (!call.answered ? "lost" : fine(call) ? "fine" : "refused");
+
 /**
  * @param {import("./api.js").Call} call
  * @returns {{tone: "good" | "bad", title: string, lines: string[]}}

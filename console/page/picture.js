@@ -2,6 +2,7 @@
 
 import { listen, readiness } from "./api.js";
 import { byId, h, say } from "./dom.js";
+import { ending } from "./outcome.js";
 import { onSession } from "./session.js";
 
 const EVERY = 2000;
@@ -95,8 +96,7 @@ function begin({ service, method, path }) {
 
 function end(call) {
   const drawing = byId(`${call.service}-column`);
-  const tone = !call.answered ? "lost" : call.status < 400 ? "fine" : "refused";
-  drawing.dataset.call = tone;
+  drawing.dataset.call = ending(call);
   say(byId(`${call.service}-call`), `${call.method} ${call.path.split("?")[0]} → ${call.answered ? call.status : "no answer"}`);
   if (!call.answered) return;
   drawing.dataset.database = call.database ? "asked" : "not-asked";
