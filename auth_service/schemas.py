@@ -41,7 +41,8 @@ NewPassword = Annotated[
 Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), LINE]
 RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
 
-SESSION_ID = USER_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
+SESSION_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
+USER_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
 
 NO_STORE = Header("Cache-Control", "No cache may keep it", "no-store", "no-store")
 
