@@ -123,7 +123,7 @@ class DataDirectory:
 
     def asked(self) -> list[str]:
         """What the runner was asked for and has not done yet."""
-        return [request for request in (STOP_AUTH, START_AUTH) if self._request(request).exists()]
+        return [request for request in (STOP_AUTH, START_AUTH) if self._request(request).is_file()]
 
     def answer(self, request: str) -> None:
         """Let whoever asked know that it is done."""

@@ -55,7 +55,7 @@ def middleware(verifier: Verifier, routes: Sequence[Route], clock: Callable[[], 
         method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
         route = request[ROUTE] = table[method, resource.canonical]
         needed = route.access
-        if needed != PUBLIC and (needed != OPTIONAL or hdrs.AUTHORIZATION in request.headers):
+        if needed != PUBLIC and (needed != OPTIONAL or _has_bearer(request)):
             request[CLAIMS] = await _allowed(request, verifier, needed, clock())
         return await handler(request)
 
@@ -89,6 +89,14 @@ async def _allowed(request: web.Request, verifier: Verifier, needed: str, now: f
             hint="A role that has this scope gives it, with the next log-in.",
         )
     return claims
+
+
+def _has_bearer(request: web.Request) -> bool:
+    """Whether a token is sent; credentials of another kind are for somebody else, a proxy perhaps."""
+    return any(
+        (scheme := _SCHEME.match(header)) is not None and scheme[0].lower() == "bearer"
+        for header in request.headers.getall(hdrs.AUTHORIZATION, [])
+    )
 
 
 def _token(headers: Sequence[str]) -> str:

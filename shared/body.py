@@ -17,6 +17,9 @@ READ_SECONDS = 20.0
 """How long a body may take to arrive."""
 
 
+MAX_MEDIA_TYPE = 200
+"""Characters of a Content-Type."""
+
 MAX_MEMBERS = 50
 """Members of a body; no schema has as many, and each that is unknown would be named."""
 
@@ -109,10 +112,23 @@ def _check_media_type(request: web.Request, accepted: Collection[str]) -> None:
             hint="Leave the header Content-Encoding out, and the body uncompressed.",
             headers={"Accept-Encoding": "identity"},
         )
-    charset = (request.charset or "utf-8").lower()
-    if request.content_type not in accepted or charset not in ("utf-8", "utf8"):
-        sent = request.headers.get("Content-Type", "of no stated type")[:80]
+    sent = request.headers.get("Content-Type", "of no stated type")
+    if not _is_declared(sent, accepted):
         raise errors.MediaTypeUnsupported(
-            f"The body must be {' or '.join(accepted)} in UTF-8, it is {sent}",
+            f"The body must be {' or '.join(accepted)} in UTF-8, it is {sent[:80]}",
             hint="Send the header 'Content-Type: application/json'.",
         )
+
+
+def _is_declared(header: str, accepted: Collection[str]) -> bool:
+    """Whether a Content-Type (RFC 9110 section 8.3) is one of these types in UTF-8; other parameters mean nothing.
+
+    aiohttp's own reading takes quadratic time, and recurses: 8 KB of semicolons cost 0.7 s, 240 parentheses a 500.
+    """
+    media_type, *parameters = (part.strip().lower() for part in header[: MAX_MEDIA_TYPE + 1].split(";"))
+    named = dict(parameter.partition("=")[::2] for parameter in parameters)
+    return (
+        len(header) <= MAX_MEDIA_TYPE
+        and media_type in accepted
+        and named.get("charset", "utf-8").strip('"') in ("utf-8", "utf8")
+    )

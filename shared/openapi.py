@@ -83,6 +83,7 @@ def document(name: str, description: str, routes: Sequence[Route]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": f"The {name} service", "version": VERSION, "description": description},
+        "servers": [{"url": "."}],  # beside the document, also under a path of a proxy
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM, **models},

@@ -19,7 +19,7 @@ SIGNED_IN = "signed-in"
 """Access for any valid token, whatever its scope."""
 
 OPTIONAL = "optional"
-"""Access for anyone, but a token that is sent must be valid."""
+"""Access for anyone, but a bearer token that is sent must be valid."""
 
 JSON = "application/json"
 

@@ -28,7 +28,7 @@ async def refresh(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """POST /logout: end the session of the refresh token in the body, of the bearer token, or of both."""
     sessions, client, claims = request.app[SESSIONS], client_of(request), request.get(CLAIMS)
-    if claims is None or request.can_read_body:
+    if claims is None or request.body_exists:
         given = await body.read(request, schemas.Refresh)
         await sessions.log_out(given.refresh_token, client)
     if claims is not None:

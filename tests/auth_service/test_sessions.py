@@ -17,6 +17,7 @@ from auth_service.model import Client
 from auth_service.refresh_tokens import RefreshToken
 from tests.auth_service.alone import Auth, Tokens, alone, says
 from tests.pair import PASSWORD, Pair, auth_app, new_email, served
+from tests.wire import exchange
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
 ENDED = (401, "session_ended")
@@ -282,6 +283,27 @@ async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
     reply = await auth.ask("POST", "/logout", {"refresh_token": other.refresh}, member.tokens.access)
     assert reply.status == 204
     assert await auth.sessions_of(member.id) == {third.session}
+
+
+async def test_credentials_for_somebody_else_are_no_token(auth: Auth) -> None:
+    """At a log-out with a refresh token, Authorization of another scheme does not matter."""
+    member = await auth.join()
+    headers = {"Authorization": "Basic cHJveHk6cHJveHk="}
+    reply = await auth.ask("POST", "/logout", {"refresh_token": member.tokens.refresh}, headers=headers)
+    assert reply.status == 204
+    assert await auth.sessions_of(member.id) == set()
+
+
+async def test_an_empty_body_in_chunks_is_a_body(pair: Pair) -> None:
+    """A log-out that announces a body without sending one is refused, however its packets arrive."""
+    user = await pair.sign_up()
+    request = (
+        f"POST /logout HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {user.token}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    status, _, _ = await exchange(pair.auth, request.encode())
+    assert status == b"HTTP/1.1 415 Unsupported Media Type"
+    assert (await pair.call("GET", f"{pair.auth}/me", token=user.token)).status == 200
 
 
 async def test_after_a_log_out_only_auth_asks_for_the_session(pair: Pair) -> None:

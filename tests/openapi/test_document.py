@@ -118,6 +118,17 @@ async def test_the_page_is_served_from_here(service: str, pair: Pair, path: str)
         assert "<script>" not in text
 
 
+async def test_a_file_is_answered_whole_or_not_at_all(pair: Pair) -> None:
+    """Ranges are not known, so none is wrong; who has the file is told that it is as it was."""
+    url = f"{pair.posts}/docs/style.css"
+    async with pair.http.get(url, headers={"Range": "bytes=99999999-", "If-Match": '"x"'}) as reply:
+        assert reply.status == 200
+        assert "margin" in await reply.text()
+        etag = reply.headers["ETag"]
+    async with pair.http.get(url, headers={"If-None-Match": etag}) as reply:
+        assert reply.status == 304
+
+
 async def test_the_page_can_be_turned_off(keyring_file: Path, database_url: str, pair: Pair) -> None:
     """With DOCS=false there is no page, and the document stays."""
     async with served(posts_app(database_url, keyring_file, docs=False)) as base:

@@ -49,12 +49,40 @@ async def test_a_wrong_method_names_the_right_ones(pair: Pair, base: str, path: 
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"]
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-8; charset=utf-16",
+        "application/json, text/plain",
+        pytest.param("application/json " + "(" * 400, id="parentheses"),
+        pytest.param("application/json;" + ";" * 8000, id="semicolons"),
+        pytest.param("application/json;" + 'a="' * 2500, id="quotes"),
+        pytest.param("application/json;" + "a=b;" * 1990, id="parameters"),
+    ],
 )
 async def test_a_body_must_say_that_it_is_json(pair: Pair, base: str, path: str, token: str, content_type: str) -> None:
     """A body that is not declared as JSON in UTF-8 is 415."""
     reply = await pair.call("POST", base + path, token=token, data=b"{}", headers={"Content-Type": content_type})
     assert (reply.status, reply.code) == (415, "media_type_unsupported")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON ;charset=UTF-8",
+        'application/json; charset="utf-8"',
+        "application/json;v=1;",
+    ],
+)
+async def test_json_may_be_declared_as_one_likes(
+    pair: Pair, base: str, path: str, token: str, content_type: str
+) -> None:
+    """Case, blanks, quotes and further parameters make no difference."""
+    reply = await pair.call("POST", base + path, token=token, data=b"{}", headers={"Content-Type": content_type})
+    assert (reply.status, reply.code) == (422, "validation_failed")
 
 
 @pytest.mark.parametrize(
