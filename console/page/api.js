@@ -20,6 +20,7 @@ const TIMEOUT = 15_000;
  * @property {object | null} [data]  the body that came back
  * @property {object} [problem]  the same, where it is an error (RFC 9457)
  * @property {boolean} [database]  whether the service asked its own Postgres for this
+ * @property {boolean} strange  it succeeded, but the body is not what the service answers: something else stands there
  */
 
 let bases = {};
@@ -45,17 +46,18 @@ export function listen(begin, end) {
  * @param {"auth" | "posts"} service
  * @param {string} method
  * @param {string} path
- * @param {{token?: string, json?: object, headers?: Object<string, string>}} options
+ * @param {{token?: string, json?: object, headers?: Object<string, string>, form?: (data: any) => unknown}} options
+ *   `form` looks at the body of a success: where it gives something false, or throws, the answer is strange
  * @returns {Promise<Call>}
  */
-export async function call(service, method, path, { token, json, headers = {} } = {}) {
+export async function call(service, method, path, { token, json, headers = {}, form = () => true } = {}) {
   const url = bases[service] + path;
   const sent = [
     ...(token === undefined ? [] : [["Authorization", `Bearer ${token}`]]),
     ...(json === undefined ? [] : [["Content-Type", "application/json"]]),
     ...Object.entries(headers),
   ];
-  const record = { id: ++count, service, method, path, url, headers: sent, json, at: new Date(), answered: false };
+  const record = { id: ++count, service, method, path, url, headers: sent, json, at: new Date(), answered: false, strange: false };
   listeners.begin.forEach((listener) => listener(record));
   const started = performance.now();
   try {
@@ -74,8 +76,9 @@ export async function call(service, method, path, { token, json, headers = {} } 
     record.answer = response.headers;
     record.data = parsed(text);
     record.problem = response.headers.get("Content-Type")?.startsWith("application/problem+json")
-      ? record.data
+      ? problemIn(record.data)
       : undefined;
+    record.strange = response.ok ? !fits(record.data, form) : response.status >= 400 && !record.problem;
     // a name without a duration: it is there exactly when the database was asked
     record.database = (response.headers.get("Server-Timing") ?? "").split(",").some((metric) => metric.trim() === "database");
     record.answered = true;
@@ -102,6 +105,19 @@ export async function readiness(service) {
     return { state: response.ok ? "ready" : "unready", body: parsed(await response.text()) };
   } catch {
     return { state: "silent" };
+  }
+}
+
+function problemIn(data) {
+  if (typeof data?.code !== "string" || typeof data.detail !== "string") return undefined;
+  return { ...data, errors: Array.isArray(data.errors) ? data.errors.filter((fault) => fault?.message) : [] };
+}
+
+function fits(data, form) {
+  try {
+    return Boolean(form(data));
+  } catch {
+    return false;
   }
 }
 

@@ -4,6 +4,7 @@ import { listen } from "./api.js";
 import { SECRETS, curl, variables } from "./curl.js";
 import { byId, copyButton, h, say } from "./dom.js";
 import { ending } from "./outcome.js";
+import { onSession } from "./session.js";
 import { shortened } from "./token.js";
 
 const LIMIT = 50;
@@ -13,13 +14,30 @@ const TOKENS = ["access_token", "refresh_token"];
 export function setUpLog() {
   const list = byId("calls");
   let count = 0;
+  let calls = [];
   listen(null, (call) => {
     list.prepend(entry(call));
+    calls = [call, ...calls].slice(0, LIMIT);
     while (list.children.length > LIMIT) list.lastElementChild.remove();
     count += 1;
     say(byId("calls-count"), count > LIMIT ? `the last ${LIMIT} of ${count}` : `${count}`);
   });
+  onSession((now) => {
+    if (now) return;
+    calls.forEach(forget);
+    list.replaceChildren(...calls.map(entry));
+  });
 }
+
+/** Whoever sits down here next finds no token and no password of whom was signed in. */
+function forget(call) {
+  call.headers = call.headers.map(([name, value]) => [name, name === "Authorization" ? `Bearer ${MASK}` : value]);
+  for (const part of [call.json, call.data]) {
+    for (const name of [...TOKENS, ...Object.keys(SECRETS)]) if (isObject(part) && name in part) part[name] = MASK;
+  }
+}
+
+const isObject = (value) => typeof value === "object" && value !== null;
 
 function entry(call) {
   const status = call.answered ? `${call.status}` : "no answer";
@@ -44,11 +62,16 @@ function entry(call) {
 function inside(call) {
   const request = h("pre");
   const answer = h("pre");
+  const line = h("pre", { tabindex: "0", class: "curl" });
+  const note = h("p", { class: "note" });
   let whole = false;
 
   function draw() {
     say(request, requestText(call, whole));
     say(answer, call.answered ? answerText(call, whole) : "Nothing came back.");
+    say(line, curl(call, whole));
+    const needed = variables(call, whole).map((name) => `$${name}`).join(" and ");
+    say(note, needed && `Set ${needed} in the shell first: what is secret is not written out.`);
   }
 
   const toggle = h("button", { type: "button", class: "quiet small", "aria-pressed": "false" }, "Show tokens whole");
@@ -58,8 +81,6 @@ function inside(call) {
     draw();
   });
   draw();
-  const line = curl(call);
-  const needed = variables(call.json);
   return h(
     "div",
     { class: "call-inside" },
@@ -69,14 +90,14 @@ function inside(call) {
     answer,
     hasTokens(call) ? toggle : null,
     h("h3", {}, "As a curl line"),
-    h("pre", { tabindex: "0", class: "curl" }, line),
-    copyButton("Copy the curl line", () => line),
-    needed.length ? h("p", { class: "note" }, `Set ${needed.map((name) => `$${name}`).join(" and ")} in the shell first: what is secret is not written out.`) : null,
+    line,
+    copyButton("Copy the curl line", () => line.textContent),
+    note,
   );
 }
 
 function hasTokens(call) {
-  return call.headers.some(([name]) => name === "Authorization") || TOKENS.some((name) => name in (call.data ?? {}));
+  return call.headers.some(([name]) => name === "Authorization") || (isObject(call.data) && TOKENS.some((name) => name in call.data));
 }
 
 function requestText(call, whole) {
@@ -94,7 +115,7 @@ function requestText(call, whole) {
 function answerText(call, whole) {
   const lines = [`HTTP/1.1 ${call.status} ${call.reason}`, ...[...call.answer].map(([name, value]) => `${name}: ${value}`)];
   if (call.data !== null && call.data !== undefined) {
-    lines.push("", JSON.stringify(call.data, (name, value) => (TOKENS.includes(name) && !whole ? shortened(value) : value), 2));
+    lines.push("", JSON.stringify(call.data, (name, value) => (TOKENS.includes(name) && !whole ? shortened(String(value)) : value), 2));
   }
   return lines.join("\n");
 }

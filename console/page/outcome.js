@@ -13,7 +13,7 @@ const NEXT = {
 };
 
 /** One that succeeded. */
-export const fine = (call) => call.answered && call.status < 400;
+export const fine = (call) => call.answered && call.status < 400 && !call.strange;
 
 /** How a call ended, for its colour. */
 export const ending = (call) => (!call.answered ? "lost" : fine(call) ? "fine" : "refused");
@@ -36,6 +36,13 @@ export function outcome(call) {
     };
   }
   const title = `${call.status} ${call.reason}`.trim();
+  if (call.strange) {
+    return {
+      tone: "bad",
+      title: `${title} · not what ${call.service} answers`,
+      lines: [`Something else seems to stand at ${baseOf(call.service)}; “Every call” shows what came back.`],
+    };
+  }
   const problem = call.problem;
   if (!problem) return { tone: fine(call) ? "good" : "bad", title, lines: [] };
   const wait = call.answer.get("Retry-After");

@@ -63,6 +63,11 @@ export function setUpPicture() {
 
   async function poll(service) {
     const found = await readiness(service);
+    const kids = found.body?.kids;
+    if (found.state === "ready" && !(Array.isArray(kids) && kids.every((kid) => typeof kid === "string"))) {
+      found.state = "unready";
+      found.body = null;
+    }
     draw(service, found);
     listeners.forEach((listener) => listener(service, found));
   }

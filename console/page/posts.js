@@ -31,7 +31,7 @@ export function setUpPosts() {
   /** Read the first page, or add the next one. Returns the call, so that a caller may report another instead. */
   async function read(cursor = null) {
     const number = ++asked;
-    const answered = await send("GET", path(cursor));
+    const answered = await send("GET", path(cursor), { form: isPage });
     if (number !== asked || !session()) return answered; // a later one was asked for meanwhile
     if (fine(answered)) {
       const items = answered.data.items.map(entry);
@@ -160,3 +160,10 @@ export function setUpPosts() {
     sid = now?.claims.sid ?? null;
   });
 }
+
+const isText = (value) => typeof value === "string";
+
+const isPost = ({ id, title, body, tags, created_at: at }) =>
+  Number.isInteger(id) && [title, body, at].every(isText) && Array.isArray(tags) && tags.every(isText);
+
+const isPage = ({ items, next }) => items.every(isPost) && (next === null || isText(next));

@@ -25,14 +25,19 @@ export function register(name, email, password) {
 }
 
 export async function signIn(email, password) {
-  return taken(await call("auth", "POST", "/login", { json: { email, password } }));
+  return taken(await call("auth", "POST", "/login", { json: { email, password }, form: areTokens }));
 }
 
 /** Replace both tokens. One that auth refuses is of no more use, so the session is over. */
 export async function refresh() {
   const used = current;
-  const answer = await call("auth", "POST", "/refresh", { json: { refresh_token: used.refresh } });
-  if (answer.status === 401 && current === used) become(null);
+  const answer = await call("auth", "POST", "/refresh", { json: { refresh_token: used.refresh }, form: areTokens });
+  if (current !== used) {
+    // signed out meanwhile, and perhaps somebody else in: what came is nobody's, and ended with the session
+    answer.data = null;
+    return answer;
+  }
+  if (answer.status === 401) become(null);
   return taken(answer);
 }
 
@@ -43,8 +48,13 @@ export function signOut() {
   return call("auth", "POST", "/logout", { json: { refresh_token: token } });
 }
 
+function areTokens(data) {
+  const { claims } = read(data.access_token);
+  return typeof data.refresh_token === "string" && Number.isFinite(claims.iat) && Number.isFinite(claims.exp);
+}
+
 function taken(answer) {
-  if (answer.status === 200) {
+  if (answer.status === 200 && !answer.strange) {
     const { access_token: access, refresh_token: refreshToken } = answer.data;
     const { header, claims } = read(access);
     become({ access, refresh: refreshToken, header, claims, ahead: claims.iat * 1000 - Date.now() });

@@ -41,8 +41,12 @@ export function setUpSignIn() {
   /** One at a time; what is answered last is what is shown. */
   async function attempt(work) {
     buttons.forEach((button) => button.setAttribute("aria-disabled", "true"));
-    const call = await work();
-    buttons.forEach((button) => button.removeAttribute("aria-disabled"));
+    let call;
+    try {
+      call = await work();
+    } finally {
+      buttons.forEach((button) => button.removeAttribute("aria-disabled"));
+    }
     point(call);
     report(answer, fine(call) ? null : call);
     if (session() && fine(call)) byId("token-title").focus();

@@ -41,9 +41,13 @@ async def test_the_curl_line_does_the_same_again(shown: Screen) -> None:
     text = f"{HOSTILE}\n'; exit 7; '\n''\n"
     await shown.write(HOSTILE, text, "a tag")
     await expect(shown[".call-line"].nth(1)).to_have_text("POST /posts")
-    status, body = await run(await copied(shown, 1))
+    token = str(await shown["#token-text"].text_content())
+    status, body = await run(await copied(shown, 1), TOKEN=token)
     post = json.loads(body)
     assert (status, post["title"], post["body"], post["tags"]) == (201, HOSTILE, text, ["a tag"])
+    await shown[".call"].first.locator("summary").click()
+    await shown[".call"].first.get_by_role("button", name="Show tokens whole").click()
+    await shown[".call"].first.locator("summary").click()
     status, body = await run(await copied(shown, 0))
     assert status == 200
     assert json.loads(body)["items"][0] == post
@@ -83,8 +87,26 @@ async def test_tokens_are_shortened_until_asked_for(shown: Screen) -> None:
     request = entry.locator("pre").first
     assert token not in str(await request.text_content())
     await expect(request).to_contain_text(f"Authorization: Bearer {token[:12]}…")
+    assert token not in str(await entry.text_content())
+    await expect(entry.locator(".curl")).to_contain_text('"Authorization: Bearer $TOKEN"')
     await entry.get_by_role("button", name="Show tokens whole").click()
     await expect(request).to_contain_text(f"Authorization: Bearer {token}")
+
+
+async def test_signing_out_forgets_the_tokens_of_every_call(shown: Screen) -> None:
+    """Whoever opens an old call after a sign-out finds neither token there, whole or not."""
+    await shown.register()
+    token = str(await shown["#token-text"].text_content())
+    await shown["#sign-out"].click()
+    await expect(shown["#account-answer"]).to_contain_text("Signed out")
+    for call in await shown[".call"].all():
+        await call.locator("summary").click()
+        whole = call.get_by_role("button", name="Show tokens whole")
+        if await whole.count():
+            await whole.click()
+    assert token.rpartition(".")[2] not in str(await shown["#calls"].text_content())
+    login = shown[".call"].filter(has_text="/login")
+    await expect(login).to_contain_text('"refresh_token": "••••••••"')
 
 
 async def test_the_list_is_bounded(shown: Screen) -> None:

@@ -1,9 +1,11 @@
 """Steps 1 and 2: signing in, the token, its expiry, and what is said when something is in the way."""
 
+import asyncio
 import time
 from pathlib import Path
 
-from playwright.async_api import Browser, expect
+import pytest
+from playwright.async_api import Browser, Route, expect
 
 from dev import pair as processes
 from tests.console.screen import Screen, screen
@@ -141,3 +143,41 @@ async def test_an_origin_that_is_not_allowed_is_told_so(browser: Browser, stand:
         await shown["#register"].click()
         await expect(shown["#account-answer"]).to_contain_text("CORS_ORIGINS")
         shown.faults[:] = [fault for fault in shown.faults if "CORS policy" not in fault]
+
+
+async def test_a_refresh_under_way_does_not_undo_a_sign_out(shown: Screen) -> None:
+    """New tokens that come after the sign-out are nobody's: the page stays signed out."""
+    await shown.register()
+    gate, waiting = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        waiting.set()
+        await gate.wait()
+        await route.fulfill(response=answer)
+
+    await shown.page.route("**/refresh", late)
+    await shown["#refresh"].click()
+    await asyncio.wait_for(waiting.wait(), 15)
+    await shown["#sign-out"].click()
+    await expect(shown["#account-answer"]).to_contain_text("Signed out")
+    gate.set()
+    await expect(shown[".call-line"].filter(has_text="/refresh")).to_be_visible()
+    await expect(shown["#token-shown"]).to_be_hidden()
+    await expect(shown["#holds"]).to_contain_text("no token")
+
+
+@pytest.mark.parametrize("body", ["<html>", "null", "{}", '{"access_token": "x.y.z", "refresh_token": 1}'])
+async def test_something_else_in_place_of_auth_is_said(shown: Screen, body: str) -> None:
+    """A success that is no answer of auth is called so, and the buttons work again."""
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(status=200, headers={"Access-Control-Allow-Origin": "*"}, body=body)
+
+    await shown.page.route("**/login", answer)
+    await shown["#register"].click()
+    await expect(shown["#account-answer"]).to_contain_text("not what auth answers")
+    await expect(shown["#register"]).not_to_have_attribute("aria-disabled", "true")
+    await shown.page.unroute("**/login")
+    await shown["#sign-in"].click()
+    await expect(shown["#token-shown"]).to_be_visible()
