@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { byId, copyButton, h, say, show } from "./dom.js";
 import { CLAIMS, HEADER, SIGNATURE, inWords } from "./explain.js";
-import { outcome, report } from "./outcome.js";
+import { confirm, outcome, report } from "./outcome.js";
 import { accessToken, onSession, refresh, session, timeLeft } from "./session.js";
 import { PARTS } from "./token.js";
 
@@ -14,7 +14,7 @@ const FIRST = LEEWAY + 0.5;
 /** Its longest leeway; a token that is taken after that is no longer waited for. */
 const LONGEST_LEEWAY = 60;
 
-const POINT = "Point at a line, or reach it by Tab, to read what it is for.";
+const POINT = "Point at a line, tap it, or reach it by Tab, to read what it is for.";
 
 /** A token as text in three colours; the dots belong to nobody. */
 function coloured(token) {
@@ -77,7 +77,7 @@ export function setUpAnatomy() {
     const answered = await refresh();
     button.removeAttribute("aria-disabled");
     if (answered.status === 200) {
-      answer.replaceChildren(h("p", { class: "message good" }, "Two new tokens: the access token above, and a refresh token that works once."));
+      confirm(answer, "Two new tokens: the access token shown here, and a refresh token that works once.");
     } else {
       report(session() ? answer : byId("account-answer"), answered);
       if (!session()) byId("email").focus();
@@ -141,7 +141,7 @@ function setUpExpiry(answer) {
   onSession((now) => {
     ask = now ? FIRST : null;
     state.replaceChildren();
-    answer.replaceChildren();
+    report(answer, null);
     tick();
   });
   setInterval(tick, 250);

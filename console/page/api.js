@@ -11,6 +11,7 @@ const TIMEOUT = 15_000;
  * @property {string} url
  * @property {[string, string][]} headers  those that the page set; the browser adds its own
  * @property {object} [json]  the body that was sent
+ * @property {boolean} follows  the page's own reading after something that the person did
  * @property {Date} at
  * @property {number} [ms]
  * @property {boolean} answered  false: nothing came back
@@ -46,18 +47,18 @@ export function listen(begin, end) {
  * @param {"auth" | "posts"} service
  * @param {string} method
  * @param {string} path
- * @param {{token?: string, json?: object, headers?: Object<string, string>, form?: (data: any) => unknown}} options
+ * @param {{token?: string, json?: object, headers?: Object<string, string>, follows?: boolean, form?: (data: any) => unknown}} options
  *   `form` looks at the body of a success: where it gives something false, or throws, the answer is strange
  * @returns {Promise<Call>}
  */
-export async function call(service, method, path, { token, json, headers = {}, form = () => true } = {}) {
+export async function call(service, method, path, { token, json, headers = {}, follows = false, form = () => true } = {}) {
   const url = bases[service] + path;
   const sent = [
     ...(token === undefined ? [] : [["Authorization", `Bearer ${token}`]]),
     ...(json === undefined ? [] : [["Content-Type", "application/json"]]),
     ...Object.entries(headers),
   ];
-  const record = { id: ++count, service, method, path, url, headers: sent, json, at: new Date(), answered: false, strange: false };
+  const record = { id: ++count, service, method, path, url, headers: sent, json, follows, at: new Date(), answered: false, strange: false };
   listeners.begin.forEach((listener) => listener(record));
   const started = performance.now();
   try {

@@ -2,20 +2,21 @@
 
 import { h } from "./dom.js";
 
-const CHECKS = [
-  ["Size", "at most 4096 bytes, ASCII"],
-  ["Three segments", "canonical base64url, unpadded"],
-  ["Header", "one JSON object, no name twice"],
-  ["Nothing extra in it", "no crit, jku, jwk, x5u, x5c, b64"],
-  ["typ", "is at+jwt"],
-  ["kid", "names a key that posts has"],
-  ["alg", "is the algorithm of that key"],
-  ["Signature", "over the exact bytes received"],
-  ["Claims", "one JSON object, no name twice"],
-  ["Nothing missing", "nine claims have to be there"],
-  ["Types and values", "UUIDs, clean text, numbers"],
-  ["iss, aud", "from auth, for posts"],
-  ["Times", "exp, nbf, iat; lives 24 h at most"],
+/** Name, what it asks for, and the name in a sentence. */
+export const CHECKS = [
+  ["Size", "at most 4096 bytes, ASCII", "the size"],
+  ["Three segments", "canonical base64url, unpadded", "the three segments"],
+  ["Header", "one JSON object, no name twice", "the header"],
+  ["Nothing extra in it", "no crit, jku, jwk, x5u, x5c, b64", "nothing extra in the header"],
+  ["typ", "is at+jwt", "typ"],
+  ["kid", "names a key that posts has", "kid"],
+  ["alg", "is the algorithm of that key", "alg"],
+  ["Signature", "over the exact bytes received", "the signature"],
+  ["Claims", "one JSON object, no name twice", "the claims"],
+  ["Nothing missing", "nine claims have to be there", "nothing missing"],
+  ["Types and values", "UUIDs, clean text, numbers", "types and values"],
+  ["iss, aud", "from auth, for posts", "iss and aud"],
+  ["Times", "exp, nbf, iat; lives 24 h at most", "the times"],
 ];
 
 /**

@@ -18,6 +18,8 @@ export function setUpLog() {
   listen(null, (call) => {
     list.prepend(entry(call));
     calls = [call, ...calls].slice(0, LIMIT);
+    // the newest is to be seen, unless somebody reads an older one
+    if (!list.querySelector("details[open]")) byId("log").scrollTop = 0;
     while (list.children.length > LIMIT) list.lastElementChild.remove();
     count += 1;
     say(byId("calls-count"), count > LIMIT ? `the last ${LIMIT} of ${count}` : `${count}`);
@@ -50,6 +52,7 @@ function entry(call) {
       h("span", { class: `badge ${ending(call)}` }, status),
       h("span", { class: "call-line" }, h("b", {}, call.method), " ", call.path),
       h("span", { class: "call-meta" }, `${call.service} · ${call.ms} ms`),
+      call.problem?.code ? h("span", { class: "call-code" }, call.problem.code) : null,
     ),
   );
   // made when it is opened: fifty closed ones would cost fifty times as much
@@ -62,7 +65,7 @@ function entry(call) {
 function inside(call) {
   const request = h("pre");
   const answer = h("pre");
-  const line = h("pre", { tabindex: "0", class: "curl" });
+  const line = h("pre", { class: "curl" });
   const note = h("p", { class: "note" });
   let whole = false;
 
@@ -74,10 +77,10 @@ function inside(call) {
     say(note, needed && `Set ${needed} in the shell first: what is secret is not written out.`);
   }
 
-  const toggle = h("button", { type: "button", class: "quiet small", "aria-pressed": "false" }, "Show tokens whole");
+  const toggle = h("button", { type: "button", class: "quiet small" }, "Show tokens whole");
   toggle.addEventListener("click", () => {
     whole = !whole;
-    toggle.setAttribute("aria-pressed", String(whole));
+    say(toggle, whole ? "Shorten the tokens" : "Show tokens whole");
     draw();
   });
   draw();

@@ -1,10 +1,12 @@
 /** The wiring: which part is set up with what, and in which order. */
 
 import { setUpAnatomy } from "./anatomy.js";
-import { configure } from "./api.js";
+import { baseOf, configure } from "./api.js";
 import { setUpBreaking } from "./breaking.js";
 import { byId, show } from "./dom.js";
 import { setUpLog } from "./log.js";
+import { setUpNext } from "./next.js";
+import { heard } from "./outcome.js";
 import { onReadiness, setUpPicture } from "./picture.js";
 import { setUpPosts } from "./posts.js";
 import { setUpAuthNotice, setUpSignIn } from "./signin.js";
@@ -18,9 +20,16 @@ async function start() {
     return;
   }
   configure(config);
+  for (const service of ["auth", "posts"]) {
+    const link = byId(`${service}-docs`);
+    link.href = `${baseOf(service)}/docs`;
+    show(link, true);
+  }
   setUpLog();
   setUpPicture();
+  onReadiness(heard);
   setUpSignIn();
+  setUpNext();
   setUpAuthNotice(onReadiness);
   setUpAnatomy();
   setUpPosts();

@@ -84,12 +84,13 @@ export function setUpPicture() {
     }
   }
 
-  onSession((now) => say(byId("holds"), now ? "holds both tokens, in memory" : "holds no token"));
+  onSession((now) => say(byId("holds"), now ? "holds an access token and a refresh token" : "holds no token"));
   SERVICES.forEach(pollForever);
   listen(begin, end);
 }
 
-function begin({ service, method, path }) {
+function begin({ service, method, path, follows }) {
+  if (follows) return;
   for (const each of SERVICES) {
     const drawing = byId(`${each}-column`);
     drawing.dataset.call = each === service ? "under-way" : "";
@@ -100,6 +101,7 @@ function begin({ service, method, path }) {
 }
 
 function end(call) {
+  if (call.follows) return;
   const drawing = byId(`${call.service}-column`);
   drawing.dataset.call = ending(call);
   say(byId(`${call.service}-call`), `${call.method} ${call.path.split("?")[0]} → ${call.answered ? call.status : "no answer"}`);

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, h, say, show } from "./dom.js";
-import { fine, report } from "./outcome.js";
+import { confirm, fine, report } from "./outcome.js";
 import { accessToken, onSession, session } from "./session.js";
 
 const PAGE = 5;
@@ -28,10 +28,10 @@ export function setUpPosts() {
     return `/posts?${query}`;
   }
 
-  /** Read the first page, or add the next one. Returns the call, so that a caller may report another instead. */
-  async function read(cursor = null) {
+  /** Read the first page, or add the next one. `follows`: nobody asked for it but this page. Returns the call, so that a caller may report another instead. */
+  async function read(cursor = null, follows = false) {
     const number = ++asked;
-    const answered = await send("GET", path(cursor), { form: isPage });
+    const answered = await send("GET", path(cursor), { follows, form: isPage });
     if (number !== asked || !session()) return answered; // a later one was asked for meanwhile
     if (fine(answered)) {
       const items = answered.data.items.map(entry);
@@ -45,19 +45,26 @@ export function setUpPosts() {
     return answered;
   }
 
-  /** Do something, say what became of it, and read the list again. */
-  async function change(work) {
+  /**
+   * Do something, say what became of it, and read the list again. A fault that leaves the list alone is said at `region`.
+   *
+   * @param {(done: object | null) => string} words  of what was done
+   */
+  async function change(work, words, region = answer) {
     const answered = await work();
-    report(answer, fine(answered) ? null : answered);
-    if (fine(answered) || answered.status === 412 || answered.status === 404) {
-      const listed = await read();
-      if (fine(answered)) report(answer, fine(listed) ? null : listed);
+    const stale = answered.status === 412 || answered.status === 404;
+    report(region, null);
+    if (fine(answered)) confirm(answer, words(answered.data));
+    else report(stale ? answer : region, answered);
+    if (fine(answered) || stale) {
+      const listed = await read(null, true);
+      if (fine(answered) && !fine(listed)) report(answer, listed);
     }
     return answered;
   }
 
-  async function readAndReport(cursor) {
-    const answered = await read(cursor);
+  async function readAndReport(cursor, follows) {
+    const answered = await read(cursor, follows);
     report(answer, fine(answered) ? null : answered);
   }
 
@@ -65,20 +72,48 @@ export function setUpPosts() {
     const item = h("li", { class: "post", "data-id": String(post.id) });
     const mine = post.author_id === session().claims.sub;
     const name = `the post “${post.title}”`;
-    const edit = h("button", { type: "button", class: "quiet small", "aria-label": `Edit ${name}`, click: () => editor(item, post) }, "Edit");
+    const said = h("div", { role: "status" });
+    const actions = h("span", { class: "post-actions" });
+    const edit = h("button", { type: "button", class: "quiet small", "aria-label": `Edit ${name}`, click: () => editor(item, post, said) }, "Edit");
     const remove = h(
       "button",
       {
         type: "button",
         class: "quiet small",
         "aria-label": `Delete ${name}`,
-        click: async () => {
-          const answered = await change(() => send("DELETE", `/posts/${post.id}`, { headers: { "If-Match": `"${post.version}"` } }));
-          if (fine(answered)) byId("list-title").focus();
+        click: () => {
+          actions.replaceChildren(sure());
+          actions.querySelector("button").focus();
         },
       },
       "Delete",
     );
+    function back() {
+      actions.replaceChildren(edit, remove);
+      remove.focus();
+    }
+
+    /** The question before it is done; Escape is No. */
+    function sure() {
+      const yes = async () => {
+        await change(
+          () => send("DELETE", `/posts/${post.id}`, { headers: { "If-Match": `"${post.version}"` } }),
+          () => `Deleted: post ${post.id}`,
+          said,
+        );
+        if (item.isConnected) back(); // refused: the list is as it was
+        else byId("list-title").focus();
+      };
+      return h(
+        "span",
+        { role: "group", "aria-label": `Delete ${name}?`, keydown: (event) => event.key === "Escape" && back() },
+        "Delete? ",
+        h("button", { type: "button", class: "quiet small", click: yes }, "Yes"),
+        h("button", { type: "button", class: "quiet small", click: back }, "No"),
+      );
+    }
+
+    actions.append(edit, remove);
     item.append(
       h("h4", { tabindex: "-1", dir: "auto" }, post.title),
       h("p", { class: "post-body", dir: "auto" }, post.body),
@@ -89,13 +124,15 @@ export function setUpPosts() {
         h("span", {}, new Date(post.created_at).toLocaleString()),
         ...(post.version > 1 ? [h("span", {}, `version ${post.version}`)] : []),
         ...post.tags.map((tag) => h("span", { class: "tag" }, tag)),
-        h("span", { class: "post-actions" }, edit, remove),
+        ...(mine ? [] : [h("span", { class: "not-yours" }, "not yours: posts will refuse")]),
+        actions,
       ),
+      said,
     );
     return item;
   }
 
-  function editor(item, post) {
+  function editor(item, post, said) {
     const title = h("input", { id: `title-${post.id}`, maxlength: "200", required: true, dir: "auto" });
     const body = h("textarea", { id: `body-${post.id}`, rows: "3", required: true, dir: "auto" });
     title.value = post.title;
@@ -113,7 +150,11 @@ export function setUpPosts() {
           event.preventDefault();
           const changes = { title: title.value, body: body.value };
           // If-Match: nobody else's change since then is overwritten
-          const answered = await change(() => send("PATCH", `/posts/${post.id}`, { json: changes, headers: { "If-Match": `"${post.version}"` } }));
+          const answered = await change(
+            () => send("PATCH", `/posts/${post.id}`, { json: changes, headers: { "If-Match": `"${post.version}"` } }),
+            (saved) => `Saved: post ${saved.id}, version ${saved.version}`,
+            said,
+          );
           if (fine(answered)) list.querySelector(`[data-id="${post.id}"] h4`)?.focus();
         },
       },
@@ -128,7 +169,8 @@ export function setUpPosts() {
         h("button", { type: "button", class: "quiet", click: close }, "Cancel"),
       ),
     );
-    item.replaceChildren(form);
+    report(said, null);
+    item.replaceChildren(form, said);
     title.focus();
   }
 
@@ -136,7 +178,7 @@ export function setUpPosts() {
     event.preventDefault();
     const tags = byId("new-tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
     const json = { title: byId("new-title").value, body: byId("new-body").value, ...(tags.length ? { tags } : {}) };
-    const answered = await change(() => send("POST", "/posts", { json }));
+    const answered = await change(() => send("POST", "/posts", { json }), (post) => `Written: post ${post.id}`);
     if (fine(answered)) event.target.reset();
   });
   search.addEventListener("submit", (event) => {
@@ -155,7 +197,7 @@ export function setUpPosts() {
       list.replaceChildren();
       report(answer, null);
     } else if (now.claims.sid !== sid) {
-      readAndReport();
+      readAndReport(null, true);
     }
     sid = now?.claims.sid ?? null;
   });

@@ -1,6 +1,6 @@
 /** Step 1: register, sign in, sign out. */
 
-import { byId, h, say, show } from "./dom.js";
+import { byId, copyButton, h, say, show } from "./dom.js";
 import { fine, report } from "./outcome.js";
 import { onSession, register, session, signIn, signOut } from "./session.js";
 
@@ -28,6 +28,18 @@ export function setUpSignIn() {
 
   function fill() {
     for (const [name, value] of Object.entries(generated())) fields[name].value = value;
+    madeUp(true);
+    prefer("register");
+  }
+
+  function madeUp(now) {
+    say(byId("password-note"), now ? "made up just now; 15 characters or more" : "15 characters or more");
+  }
+
+  /** What comes first is also what Enter presses. */
+  function prefer(id) {
+    for (const each of ["sign-in", "register"]) byId(each).classList.toggle("primary", each === id);
+    byId(id).parentElement.prepend(byId(id));
   }
 
   function point(call) {
@@ -72,6 +84,9 @@ export function setUpSignIn() {
     report(answer, null);
   });
 
+  fields.password.addEventListener("input", () => madeUp(false));
+  byId("account-copy").append(copyButton("Copy both", () => `${fields.email.value}\n${fields.password.value}`));
+
   const out = byId("sign-out");
   out.addEventListener("click", async () => {
     const call = await signOut();
@@ -99,6 +114,8 @@ export function setUpSignIn() {
     show(byId("signed-in"), Boolean(now));
     if (now) {
       say(byId("who"), now.claims.name);
+      madeUp(false);
+      prefer("sign-in");
       report(answer, null);
     }
   });

@@ -9,9 +9,6 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
 expect.set_options(timeout=15_000)
 
-# the browser says so of every 401 and of every service that is down; whether they are right, the tests say
-_EXPECTED = "Failed to load resource"
-
 
 class Screen:
     """One page in a context of its own.
@@ -23,12 +20,14 @@ class Screen:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.faults: list[str] = []
+        # the browser says so of every 401 and of every service that is down; whether they are right, the tests say
+        self.expected = ["Failed to load resource"]
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
         page.context.on("request", self._requested)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(_EXPECTED):
+        if message.type in ("error", "warning") and not any(text in message.text for text in self.expected):
             self.faults.append(f"{message.type}: {message.text}")
 
     def _requested(self, request: Request) -> None:
@@ -57,6 +56,7 @@ class Screen:
         await self["#new-body"].fill(body)
         await self["#new-tags"].fill(tags)
         await self["#publish"].click()
+        await expect(self["#posts-answer"]).to_contain_text("Written: post")
         await expect(self["#new-title"]).to_have_value("")
         await expect(self[".post h4"].first).to_have_text(title)
 
@@ -87,6 +87,7 @@ class Screen:
         assert await self.states() == refused_at(check)
         await expect(self["#forged-answer .status"]).to_have_text("401 Unauthorized")
         await expect(self["[data-fact=code]"]).to_have_text(code)
+        await expect(self[".call-code"].first).to_have_text(code)
         await expect(self["[data-fact='WWW-Authenticate']"]).to_contain_text('error="invalid_token"')
         await expect(self["[data-fact='posts’ Postgres']"]).to_have_text("not asked")
         await expect(self["#posts-asked"]).to_have_text("not asked")

@@ -83,7 +83,7 @@ async def test_the_whole_path_by_keyboard(shown: Screen) -> None:
     await expect(shown["input[value=flip]"]).to_be_checked()
     await tab_to("#send")
     await keys.press("Enter")
-    await expect(shown[".verdict h3"]).to_have_text("Refused at check 8 of 13")
+    await expect(shown[".verdict h3"]).to_have_text("Refused at check 8 of 13: the signature")
     await tab_to("summary")
     await keys.press("Enter")
     await expect(shown[".call pre"].first).to_contain_text("GET /posts?limit=1 HTTP/1.1")

@@ -3,6 +3,8 @@
 What `make run` signs for it is sent by tests/dev/test_newcomer.py.
 """
 
+from collections.abc import Callable
+
 import pytest
 from playwright.async_api import Browser, Route, expect
 
@@ -23,21 +25,61 @@ KINDS = {
 }
 """Of each kind the check, the code, and in how many segments something is marked as other than in the good token."""
 
+UNLIKE = '{"sub":"a","iss":"auth","aud":["a,b","}"],"sub":"b","iat":2}'
+OWN = '{"iss":"auth","sub":"c","aud":["a,b","}"],"iat":1,"exp":3}'
+"""A name twice, commas and brackets within strings, another order, a time that is near, a member that lacks."""
+
+
+def scope_and(*others: str) -> Callable[[str], list[str]]:
+    """What is marked where the scope of an admin was put in."""
+    return lambda scope: [f'"scope":"{scope} users:admin"', *others]
+
+
+MARKED: dict[str, Callable[[str], list[str]]] = {
+    "payload": scope_and(),
+    "flip": lambda _: ["not the one of your token."],
+    "none": lambda _: ['"alg":"none"', "empty."],
+    "own-key": scope_and("not the one of your token."),
+    "kid": lambda _: ['"kid":"a-key-of-mine"'],
+    "typ": lambda _: ['"typ":"JWT"'],
+    "crit": lambda _: ['"crit":["b64"]', '"b64":false'],
+    "cut": lambda _: ["not there."],
+    "spare": lambda _: ["not the one of your token."],
+    "huge": lambda _: [],
+}
+
 
 async def test_every_forgery_names_its_check(shown: Screen) -> None:
     """Each kind is refused at the check that it is made for, before the database; the untouched token passes all."""
     await shown.register()
     kinds = [await kind.get_attribute("value") for kind in await shown["input[name=kind]"].all()]
     assert kinds == [*KINDS, "untouched"]
+    claims = await shown.page.evaluate("async () => (await import('/session.js')).session().claims")
     for kind, (check, code, marks) in KINDS.items():
         await shown.forge(kind)
         await shown.expect_refused(check, code)
+        marked = await shown["#forged-decoded mark"].all_text_contents()
+        assert [text for text in marked if '"pad"' not in text] == MARKED[kind](claims["scope"]), kind
+        assert len(marked) == max(1, len(MARKED[kind](claims["scope"])))
         await expect(shown["#forged-text mark"]).to_have_count(marks)
     await shown.forge("untouched")
     await expect(shown["#forged-answer .status"]).to_have_text("200 OK")
     assert await shown.states() == ["passed"] * 13
     await expect(shown["[data-fact='posts’ Postgres']"]).to_have_text("asked")
-    assert await shown["#forged-text mark"].count() == 0
+    assert await shown["#forged-text mark, #forged-decoded mark"].count() == 0
+    await expect(shown["#forged-note"]).to_have_text("This is your own token, unchanged.")
+    await expect(shown["#next-step"]).to_contain_text("Break it another way")
+
+
+async def test_choice_token_and_verdict_are_seen_together(browser: Browser, stand: Stage) -> None:
+    """After sending, nobody has to scroll to see what was chosen, what was sent and what became of it."""
+    async with screen(browser, viewport={"width": 1280, "height": 900}) as shown:
+        await shown.open(stand.console)
+        await shown.register()
+        for kind in ("payload", "spare"):
+            await shown.forge(kind)
+            for selector in (".kind:has(:checked)", "#forged-text mark", ".verdict"):
+                await expect(shown[selector].first).to_be_in_viewport(ratio=1)
 
 
 async def test_what_is_typed_into_the_payload_is_what_is_sent(shown: Screen) -> None:
@@ -46,14 +88,28 @@ async def test_what_is_typed_into_the_payload_is_what_is_sent(shown: Screen) -> 
     text = await shown["#payload"].input_value()
     assert "users:admin" in text
     await shown["#payload"].fill(text.replace(" users:admin", ""))
+    await expect(shown["#forged-note"]).to_have_text("This is your own token, unchanged.")
     await shown.send()
     assert await shown.states() == ["passed"] * 13
     await shown["#payload"].fill("no JSON at all: é")
     await expect(shown["#forged-answer"]).to_be_empty()
+    await expect(shown["#forged-note"]).to_have_text("Not JSON: it is sent all the same.")
     await shown.send()
     await shown.expect_refused(8, "token_signature_invalid")
     await shown["#reset"].click()
     await expect(shown["#payload"]).to_have_value(text)
+
+
+async def test_members_are_compared_as_they_stand(shown: Screen) -> None:
+    """A name that is there twice is seen twice; of somebody else's token, what differs anyway is not marked."""
+    found = await shown.page.evaluate(
+        "async ([one, other]) => { const { members } = await import('/decoded.js');"
+        " const { encodeText } = await import('/token.js');"
+        " const found = members(encodeText(one), encodeText(other), true);"
+        " return found.filter(({ differs }) => differs).map(({ text }) => text); }",
+        [UNLIKE, OWN],
+    )
+    assert found == ['"sub":"a"', '"sub":"b"', '"exp":3']
 
 
 async def test_without_a_gallery_the_page_says_why(shown: Screen) -> None:

@@ -91,6 +91,8 @@ async def test_tokens_are_shortened_until_asked_for(shown: Screen) -> None:
     await expect(entry.locator(".curl")).to_contain_text('"Authorization: Bearer $TOKEN"')
     await entry.get_by_role("button", name="Show tokens whole").click()
     await expect(request).to_contain_text(f"Authorization: Bearer {token}")
+    await entry.get_by_role("button", name="Shorten the tokens").click()
+    assert token not in str(await request.text_content())
 
 
 async def test_signing_out_forgets_the_tokens_of_every_call(shown: Screen) -> None:

@@ -1,5 +1,6 @@
 """The path that a newcomer walks, with both services as processes, and auth stopped in the middle."""
 
+import re
 from pathlib import Path
 
 from playwright.async_api import Browser, expect
@@ -8,6 +9,8 @@ from dev import pair as processes
 from tests.console import stage
 from tests.console.screen import screen
 from tests.postgres import Server
+
+SILENT = re.compile("No answer from auth.*make start-auth.*posts goes on with the token you have")
 
 
 async def test_from_sign_up_to_a_refused_forgery_with_auth_stopped(
@@ -40,6 +43,7 @@ async def test_from_sign_up_to_a_refused_forgery_with_auth_stopped(
                 await expect(shown[f"#token-text .{part}"]).not_to_be_empty()
             await shown.write("Hello", "My first post")
             await expect(shown["#posts-asked"]).to_have_text("asked")
+            await expect(shown["#posts-call"]).to_have_text("POST /posts → 201")
             await shown.send()
             await shown.expect_refused(8, "token_signature_invalid")
 
@@ -54,12 +58,13 @@ async def test_from_sign_up_to_a_refused_forgery_with_auth_stopped(
             await shown.forge("none")
             await shown.expect_refused(7, "token_algorithm_refused")
             await shown["#refresh"].click()
-            await expect(shown["#refresh-answer"]).to_contain_text("No answer from auth")
+            await expect(shown["#refresh-answer"]).to_contain_text(SILENT)
             await expect(shown["#auth-call"]).to_have_text("POST /refresh → no answer")
 
             start("auth", auth.port, databases[0])
             await expect(shown["#auth-state"]).to_have_text("ready")
             await expect(shown["#auth-notice"]).to_be_empty()
+            await expect(shown["#refresh-answer"]).to_be_empty()
             before = await shown["#token-text"].text_content()
             await shown["#refresh"].click()
             await expect(shown["#refresh-answer"]).to_contain_text("Two new tokens")

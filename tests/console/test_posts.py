@@ -36,7 +36,14 @@ async def test_edit_and_delete(shown: Screen) -> None:
     await expect(shown[".post-body"].first).to_have_text("Second words")
     await expect(shown[".post"].first).to_contain_text("version 2")
     name = await shown[".post"].first.get_attribute("data-id")
-    await shown[".post"].first.get_by_role("button", name="Delete").click()
+    await expect(shown["#posts-answer"]).to_have_text(f"Saved: post {name}, version 2")
+    delete = shown[".post"].first.get_by_role("button", name="Delete")
+    await delete.click()
+    await shown.page.keyboard.press("Escape")
+    await expect(delete).to_be_focused()
+    await delete.click()
+    await shown.page.get_by_role("button", name="Yes").click()
+    await expect(shown["#posts-answer"]).to_have_text(f"Deleted: post {name}")
     await expect(shown[f".post[data-id='{name}']"]).to_have_count(0)
     assert await shown.page.evaluate("document.activeElement.id") == "list-title"
 
@@ -65,16 +72,18 @@ async def test_a_change_made_meanwhile_is_not_overwritten(browser: Browser, stan
 
 
 async def test_somebody_elses_post_is_refused(browser: Browser, stand: Stage) -> None:
-    """The buttons are there for every post, so that one sees the 403."""
+    """The buttons are there for every post, and say so, that one may see the 403 at it."""
     async with screen(browser) as one, screen(browser) as two:
         await one.open(stand.console)
         await one.register()
         await one.write("Not yours", "Hands off")
         await two.open(stand.console)
         await two.register()
-        post = two[".post"].filter(has_text="Not yours")
-        await post.first.get_by_role("button", name="Delete").click()
-        await expect(two["#posts-answer"]).to_contain_text("403 Forbidden · not_the_author")
+        post = two[".post"].filter(has_text="Not yours").first
+        await expect(post.locator(".not-yours")).to_have_text("not yours: posts will refuse")
+        await post.get_by_role("button", name="Delete").click()
+        await post.get_by_role("button", name="Yes").click()
+        await expect(post.get_by_role("status")).to_contain_text("403 Forbidden · not_the_author")
 
 
 async def test_search_and_pages(shown: Screen) -> None:

@@ -25,6 +25,8 @@ async def test_from_the_printed_url_to_every_refused_token(browser: Browser, tmp
             for name, (check, code) in REFUSED.items():
                 await shown.forge(name)
                 await shown.expect_refused(check, code)
+                await expect(shown["#forged-note"]).to_have_text("Issued to “Nobody”, not to you.")
+                assert await shown["#forged-decoded mark"].count() in (1, 2, 3), name
             assert (await asyncio.to_thread(dev, "stop-auth", runner.data)).returncode == 0
             await shown.write("Still here", "Nobody was asked")
             await shown.forge("Wrong audience")
