@@ -47,17 +47,23 @@ async def main() -> None:
             await picture(shown, "token-title", "console-token.png", point=".line:has-text('scope')")
             await shown.send()
             await shown.expect_refused(8, "token_signature_invalid")
-            await picture(shown, "break-title", "console-forgery.png")
+            await picture(shown, "break-title", "console-forgery.png", end=".check[data-check='8']")
 
 
-async def picture(shown: Screen, title: str, name: str, point: str | None = None) -> None:
+async def picture(shown: Screen, title: str, name: str, point: str | None = None, end: str | None = None) -> None:
     """Write what a window shows that is just high enough for the step with this title, with the mouse at `point`.
+
+    With `end` it goes down to that element only.
 
     Raises:
         SystemExit: the picture is too large for a repository.
     """
     step = shown[f"section[aria-labelledby={title}]"]
-    height = await step.evaluate("(section) => section.offsetHeight")
+    height = await step.evaluate(
+        "(section, end) => Math.round((end ? section.querySelector(end) : section).getBoundingClientRect().bottom"
+        " - section.getBoundingClientRect().top)",
+        end,
+    )
     await shown.page.set_viewport_size({"width": WIDTH, "height": height + 2 * MARGIN})
     await step.evaluate("(section, margin) => scrollTo(0, section.offsetTop - margin)", MARGIN)
     if point is not None:
