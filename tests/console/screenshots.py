@@ -22,7 +22,7 @@ WIDTH = 1280
 MARGIN = 20
 """Pixels above and below."""
 
-MAX_BYTES = 300_000
+MAX_BYTES = 400_000
 
 
 async def main() -> None:
