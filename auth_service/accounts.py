@@ -64,7 +64,15 @@ class Accounts:
             async with self._hasher.turn():
                 await self._throttle.try_registration(client)
                 password_hash = await self._hasher.hash(secret)
-                return await self._store.add(user_id, address, email_key(address), name, password_hash, "user", event)
+                return await self._store.add(
+                    user_id,
+                    email=address,
+                    email_key=email_key(address),
+                    name=name,
+                    password_hash=password_hash,
+                    role="user",
+                    event=event,
+                )
 
     async def create(self, email: str, password: str, name: str, role: Role) -> User:
         """Open an account on the operator's behalf, with a role.
@@ -77,7 +85,15 @@ class Accounts:
         event = Event("created", user_id, detail=f"role {role}")
         with self._hasher.place():
             password_hash = await self._hasher.hash(secret)
-        return await self._store.add(user_id, address, email_key(address), name, password_hash, role, event)
+        return await self._store.add(
+            user_id,
+            email=address,
+            email_key=email_key(address),
+            name=name,
+            password_hash=password_hash,
+            role=role,
+            event=event,
+        )
 
     async def authenticate(self, email: str, password: str, client: Client) -> tuple[User, str]:
         """Return the user whom address and password belong to, and the hash that the password fits.

@@ -43,7 +43,9 @@ class Sessions:
         """
         session_id, token = uuid4(), RefreshToken.new()
         event = Event("logged_in", user.id, user.id, session_id=session_id, address=client.address)
-        if not await self._store.add(session_id, user.id, password_hash, token, client, event):
+        if not await self._store.add(
+            session_id, user.id, password_hash=password_hash, token=token, client=client, event=event
+        ):
             raise refused()
         return Tokens(self._signer.mint(user, session_id, now), token)
 

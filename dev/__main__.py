@@ -3,10 +3,9 @@
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 
-try:
-    import psutil  # noqa: F401  the first of what an environment that is not complete lacks
-except ModuleNotFoundError:
+if find_spec("psutil") is None:
     sys.exit("the virtual environment is not complete; `make run` completes it")
 
 from dev import Failure

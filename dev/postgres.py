@@ -28,6 +28,12 @@ from dev import Failure, processes
 PORT = 5432
 """Part of the socket's file name; nothing listens on it."""
 
+BUILTIN_LOCALE_SINCE = 17
+"""The first Postgres with a locale of its own."""
+
+SOCKET_LINE, STATUS_LINE = 4, 7
+"""Where in postmaster.pid the socket's folder stands, and the status, which is the last."""
+
 SOCKET_PATH_BYTES = 100
 """What every system allows as the path of a socket (macOS: 103)."""
 
@@ -83,7 +89,8 @@ class Postgres:
         _give(unfinished)
         # the locale is said, so that no machine's own decides about the order of rows or fails for want of it. Since 17
         # Postgres has one of its own that orders by code point too, and knows small letters beyond ASCII
-        builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if self.version >= 17 else []  # noqa: PLR2004
+        has_one = self.version >= BUILTIN_LOCALE_SINCE
+        builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if has_one else []
         # fmt: off
         answer = self._run(
             "initdb", "--pgdata", str(unfinished), "--username=postgres", "--auth=trust", "--encoding=UTF8",
@@ -177,7 +184,7 @@ class Postgres:
     def _accepts(self) -> bool:
         assert self.process is not None
         lines = _pid_file(self.data)
-        return len(lines) > 7 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+        return lines[:1] == [str(self.process.pid)] and [status.strip() for status in lines[STATUS_LINE:]] == ["ready"]
 
     def _forget_recycled_pid(self) -> None:
         """Postgres believes its old lock files if any process has that number by now. Where none has, it helps itself.
@@ -196,7 +203,7 @@ class Postgres:
         likely = Path(tempfile.gettempdir()) / f"{_SOCKET_FOLDER}12345678" / socket
         # where TMPDIR is no way out either, the one place that every system has
         fits = len(os.fsencode(likely)) <= SOCKET_PATH_BYTES
-        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=None if fits else "/tmp"))  # noqa: S108  a new one
+        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=None if fits else "/tmp"))  # noqa: S108  mkdtemp: new, and its owner's
         _give(folder)
         return folder
 
@@ -241,8 +248,8 @@ def stop_running(data: Path) -> bool:
     if process is None:
         return False
     _end(process)
-    if len(lines) > 4:  # noqa: PLR2004
-        _remove_sockets(Path(lines[4]))
+    for folder in lines[SOCKET_LINE : SOCKET_LINE + 1]:
+        _remove_sockets(Path(folder))
     return True
 
 

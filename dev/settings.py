@@ -11,6 +11,7 @@ from dev import Failure, pair
 NAMES = ("auth", "posts")
 CONSOLE = "console"
 _DEFAULT_PORTS = {"auth": 8001, "posts": 8002, CONSOLE: 8000}
+MAX_PORT = 65535
 DEFAULT_DATA_DIR = (pair.ROOT / ".data").resolve()
 
 
@@ -51,6 +52,6 @@ def variable(name: str) -> str:
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
-    if text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535:  # noqa: PLR2004
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PORT)) and 1 <= int(text) <= MAX_PORT:
         return int(text)
-    raise Failure(f"{name} is {text!r}, which is no port (1 to 65535); say make run {name}={default}, or unset it")
+    raise Failure(f"{name} is {text!r}, which is no port (1 to {MAX_PORT}); say make run {name}={default}, or unset it")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from posts_service.errors import IdempotencyMismatch
 from posts_service.model import MODERATE, Author, Edit, Filter, Page, Post
-from posts_service.store import PostStore, Used
+from posts_service.store import PostStore
 from shared import cursor
 from shared.tokens import Claims
 
@@ -71,10 +71,16 @@ class Posts:
         if key is None:
             return await self._store.add(by, title, body, kept)
         request_hash = hashlib.sha256(json.dumps([title, body, list(tags)]).encode()).digest()
-        found = await self._store.add_once(by, title, body, kept, key, request_hash)
+        found = await self._store.add_once(by, title, body, kept, key=key, request_hash=request_hash)
         if isinstance(found, Post):
             return found
-        return _first_answer(found, request_hash, by, title, body, kept)
+        if found.request_hash != request_hash:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used for another post", hint="Make a new key for each new post."
+            )
+        # as it was answered at first, also when it was changed or deleted since
+        written = found.created_at
+        return Post(found.post_id, by.id, found.author_name, title, body, kept, 1, written, written)
 
     async def edit(self, post_id: int, claims: Claims, edit: Edit, versions: Collection[int] | None) -> Post:
         """Change a post, if it has one of these versions (None: whatever it has).
@@ -124,15 +130,3 @@ def _fingerprint(wanted: Filter) -> bytes:
     """What tells one filter from another; a cursor carries it."""
     content = json.dumps([str(wanted.author_id), sorted(wanted.tags), wanted.words])
     return hashlib.sha256(content.encode()).digest()[:_FILTER_BYTES]
-
-
-def _first_answer(  # noqa: PLR0917  a post has as many
-    used: Used, request_hash: bytes, by: Author, title: str, body: str, tags: list[str]
-) -> Post:
-    """The post as it was answered at first, also when it was changed or deleted since."""
-    if used.request_hash != request_hash:
-        raise IdempotencyMismatch(
-            "This Idempotency-Key was used for another post", hint="Make a new key for each new post."
-        )
-    written = used.created_at
-    return Post(used.post_id, by.id, used.author_name, title, body, tags, 1, written, written)

@@ -155,8 +155,8 @@ class PostStore:
         assert row is not None, "an INSERT without a condition returns its row"
         return _post(row)
 
-    async def add_once(  # noqa: PLR0917  a row has as many
-        self, author: Author, title: str, body: str, tags: list[str], key: str, request_hash: bytes
+    async def add_once(
+        self, author: Author, title: str, body: str, tags: list[str], *, key: str, request_hash: bytes
     ) -> Post | Used:
         """Write a post under a key, or return what is known of the key if it was used in the last 24 hours."""
         while True:

@@ -34,8 +34,8 @@ class AccountStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(  # noqa: PLR0917  a row has as many
-        self, user_id: UUID, email: str, email_key: str, name: str, password_hash: str, role: Role, event: Event
+    async def add(
+        self, user_id: UUID, *, email: str, email_key: str, name: str, password_hash: str, role: Role, event: Event
     ) -> User:
         """Add a user; the unique email_key decides between competitors.
 

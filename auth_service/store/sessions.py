@@ -90,8 +90,8 @@ class SessionStore:
         self._idle_seconds = idle_seconds
         self._absolute_seconds = absolute_seconds
 
-    async def add(  # noqa: PLR0917  a row has as many
-        self, session_id: UUID, user_id: UUID, password_hash: str, token: RefreshToken, client: Client, event: Event
+    async def add(
+        self, session_id: UUID, user_id: UUID, *, password_hash: str, token: RefreshToken, client: Client, event: Event
     ) -> bool:
         """Open a session and end those beyond MAX_PER_USER.
 
