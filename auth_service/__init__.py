@@ -1,4 +1,4 @@
-"""The auth service: who the users are, whether a password is right, and which sessions are open.
+"""The auth service: owns the users, checks passwords, keeps sessions, and signs access tokens.
 
-It owns the users table, and it alone can sign access tokens. What it hands out is verified elsewhere without it.
+It is the only service that can sign. Other services verify its tokens without calling it.
 """

@@ -12,81 +12,80 @@ from typing import Any
 import aiohttp
 
 from auth_service import administration, inspection, keys
+from auth_service.administration import runs
 from auth_service.app import create_app, create_database
 from auth_service.model import SCOPES
 from auth_service.settings import Settings, TokenSettings
-from shared import logs, service
+from shared import logs
 from shared.errors import StartupError
+from shared.http import server
 
 MAX_EVENTS = 1_000_000
-"""What `audit` prints at most; all of it is in memory at once."""
+"""The most events that `audit` prints; all are in memory at once."""
 
 READY_SECONDS = 5.0
-"""How long a service may take to say whether it is ready."""
+"""How long a service may take to answer /health/ready."""
 
 
 def main() -> None:
-    """Run the command that the command line names."""
+    """Run the command named on the command line."""
     arguments = _parser().parse_args()
-    service.main("auth_service", lambda: arguments.run(arguments))
+    server.main("auth_service", lambda: arguments.run(arguments))
 
 
 def serve(_: argparse.Namespace) -> None:
-    """Serve as the environment's variables say."""
-    settings = Settings.from_environ(os.environ)
-    logs.configure(settings.log_format, "auth")
-    service.run(create_app(settings), settings)
+    """Serve with the settings in the environment."""
+    settings = _settings()
+    server.run(create_app(settings), settings.host, settings.port)
 
 
 def migrate(_: argparse.Namespace) -> None:
-    """Migrate and say what ran."""
-    settings = Settings.from_environ(os.environ)
-    logs.configure(settings.log_format, "auth")
-    ran = asyncio.run(create_database(settings).migrate())
+    """Migrate, and print what ran."""
+    ran = asyncio.run(create_database(_settings()).migrate())
     print("\n".join(ran) or "the schema is up to date")
 
 
 def new_keyring(arguments: argparse.Namespace) -> None:
-    """Make a key file; print the key's id, never the key."""
-    print(f"{arguments.file}: one new key, kid {keys.new(arguments.file)}")
+    """Make a key file, and print the key's id, never the key."""
+    print(f"{arguments.file}: made, with one new key {keys.new(arguments.file)}")
 
 
 def add_key(arguments: argparse.Namespace) -> None:
-    """Add a key that verifies and does not sign yet."""
+    """Add a key that verifies but doesn't sign yet."""
     kid = keys.add(arguments.file)
     print(
-        f"added {kid}; once every service lists it in /health/ready: keys promote {arguments.file} {kid} --ready URL …"
+        f"added {kid}. Once every service lists it in /health/ready: keys promote {arguments.file} {kid} --ready URL …"
     )
 
 
 def promote_key(arguments: argparse.Namespace) -> None:
-    """Make a key the signing one, if every service that is named knows it."""
+    """Make a key the signing key, if every service named with --ready has it."""
     if not arguments.ready and not arguments.force:
-        raise StartupError("name every replica of both services with --ready URL, or say --force")
+        raise StartupError("name every replica of both services with --ready URL, or use --force")
     if not arguments.force:
         answers = asyncio.run(_readiness(arguments.ready))
         if reasons := list(keys.unready(arguments.kid, answers)):
             raise StartupError("not promoted: " + "; ".join(reasons))
     keys.promote(arguments.file, arguments.kid, time.time())
-    print(f"{arguments.kid} signs from now on; every key in the file goes on verifying")
+    print(f"{arguments.kid} is now the signing key; all keys in the file still verify")
 
 
 def retire_key(arguments: argparse.Namespace) -> None:
-    """Take a key away, if nothing that it signed can live."""
+    """Remove a key, if every token that it signed has expired."""
     settings = TokenSettings.from_environ(os.environ)
     token_seconds = settings.access_token_seconds + settings.jwt_leeway
     keys.retire(arguments.file, arguments.kid, time.time(), token_seconds=token_seconds, force=arguments.force)
-    print(f"{arguments.kid} is gone from {arguments.file}")
+    print(f"{arguments.kid} was removed from {arguments.file}")
 
 
 def list_keys(arguments: argparse.Namespace) -> None:
-    """Print the ids, the signing key's first."""
+    """Print the ids, starting with the signing key's."""
     for position, kid in enumerate(keys.read(arguments.file).kids):
         print(f"{kid}  {'verifies' if position else 'signs and verifies'}")
 
 
 def inspect_token(arguments: argparse.Namespace) -> None:
-    """Explain a token; with a key file, say whether it is to be believed."""
+    """Explain a token and, if there is a key file, say whether it is accepted."""
     given = arguments.token
     token = sys.stdin.read().strip() if given == "-" else given
     settings = TokenSettings.from_environ(os.environ)
@@ -94,8 +93,14 @@ def inspect_token(arguments: argparse.Namespace) -> None:
     print("\n".join(inspection.explain(token, time.time(), settings.verifier() if keyring_given else None)))
 
 
+def _settings() -> Settings:
+    settings = Settings.from_environ(os.environ)
+    logs.configure(settings.log_format, "auth")
+    return settings
+
+
 async def _readiness(urls: Iterable[str]) -> dict[str, Any]:
-    """Ask each service; what does not answer with 200 and JSON is None."""
+    """Return each service's readiness answer; None unless it is 200 with JSON."""
     answers: dict[str, Any] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READY_SECONDS)) as http:
         for base in urls:
@@ -117,34 +122,40 @@ def _parser() -> argparse.ArgumentParser:
     key_parser = commands.add_parser("keys", help="make and rotate the shared secret")
     key_commands = key_parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
-        ("new", new_keyring, "make a key file with one fresh key"),
-        ("add", add_key, "add a fresh key that verifies, and does not sign yet"),
-        ("promote", promote_key, "make a key the signing one, once every service knows it"),
-        ("retire", retire_key, "take a key away, once nothing that it signed can live"),
-        ("list", list_keys, "print the ids of the keys, the signing one first"),
+        ("new", new_keyring, "make a key file with one new key"),
+        ("add", add_key, "add a new key that verifies, but doesn't sign yet"),
+        ("promote", promote_key, "make a key the signing key, once every service has it"),
+        ("retire", retire_key, "remove a key, once every token that it signed has expired"),
+        ("list", list_keys, "print the ids of the keys, starting with the signing key"),
     ):
         command = key_commands.add_parser(name, help=text, description=text)
         command.add_argument("file", type=Path, help="the key file")
         if run in (promote_key, retire_key):
             command.add_argument("kid", help="the key's id")
-            command.add_argument("--force", action="store_true", help="do it without asking whether it is safe")
+            command.add_argument("--force", action="store_true", help="do it without checking whether it is safe")
         if run is promote_key:
             command.add_argument(
-                "--ready", action="append", default=[], metavar="URL", help="base URL of a replica to ask; repeat it"
+                "--ready",
+                action="append",
+                default=[],
+                metavar="URL",
+                help="base URL of a replica to check; repeat for each one",
             )
         command.set_defaults(run=run)
 
-    _add_users(commands.add_parser("users", help="accounts, on this service's database"))
-    audit = commands.add_parser("audit", help="print who did what, when and from where; the newest last")
-    audit.add_argument("account", nargs="?", help="of one account: its address, or its id, also if it was deleted")
-    audit.add_argument("--limit", type=_limit, default=100, metavar="N", help="how many events (100)")
-    audit.set_defaults(run=administration.audit)
+    _add_users(commands.add_parser("users", help="manage accounts, on this service's database"))
+    audit = commands.add_parser("audit", help="print who did what, when and from where; newest last")
+    audit.add_argument(
+        "account", nargs="?", help="one account only: its address, or its id, which works for deleted accounts too"
+    )
+    audit.add_argument("--limit", type=_limit, default=100, metavar="N", help="maximum number of events (default 100)")
+    audit.set_defaults(run=runs(administration.audit))
 
-    token_commands = commands.add_parser("token", help="look into a token").add_subparsers(
+    token_commands = commands.add_parser("token", help="explain a token").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    inspect = token_commands.add_parser("inspect", help="print what stands in a token, and whether it is valid")
-    inspect.add_argument("token", nargs="?", default="-", help="the token; - or nothing reads standard input")
+    inspect = token_commands.add_parser("inspect", help="print what a token contains, and whether it is valid")
+    inspect.add_argument("token", nargs="?", default="-", help="the token; - or nothing to read it from standard input")
     inspect.set_defaults(run=inspect_token)
     return parser
 
@@ -160,27 +171,34 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     roles = tuple(SCOPES)
 
-    def add(
-        name: str, run: Callable[[argparse.Namespace], None], text: str, **preset: object
-    ) -> argparse.ArgumentParser:
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run, **preset)
-        if run is not administration.show:
-            command.add_argument("email", help="address of the account")
+        command.set_defaults(run=run, disabled=None)
         return command
 
-    create = add("create", administration.create, "open an account; the password is asked for, or read from input")
-    create.add_argument("--name", required=True, help="the name others see")
-    create.add_argument("--role", choices=roles, default="user", help="what the account may do (user)")
-    add("list", administration.show, "print every account")
-    add("disable", administration.change, "end all sessions of an account and let nobody sign in", disabled=True)
-    add("enable", administration.change, "let its user sign in again", disabled=False)
-    role = add("role", administration.change, "give an account another role", disabled=None)
+    def add_for_account(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = add(name, run, text)
+        command.add_argument("email", help="the account's address")
+        return command
+
+    create = add_for_account(
+        "create", runs(administration.create, asks_password=True), "open an account; asks for the password"
+    )
+    create.add_argument("--name", required=True, help="the name that others see")
+    create.add_argument("--role", choices=roles, default="user", help="what the account may do (default user)")
+    add("list", runs(administration.show), "print every account")
+    disable = add_for_account(
+        "disable", runs(administration.change), "end all sessions of an account and refuse log-ins"
+    )
+    disable.set_defaults(disabled=True)
+    enable = add_for_account("enable", runs(administration.change), "accept log-ins again")
+    enable.set_defaults(disabled=False)
+    role = add_for_account("role", runs(administration.change), "change an account's role")
     role.add_argument("role", choices=roles)
-    add(
+    add_for_account(
         "password",
-        administration.set_password,
-        "set a password and end all sessions; it is asked for, or read from input",
+        runs(administration.set_password, asks_password=True),
+        "set a password and end all sessions; asks for the password",
     )
 
 

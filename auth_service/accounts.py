@@ -1,35 +1,40 @@
-"""The rules of accounts: who may register, when a password is right, and what may be changed by whom."""
+"""The rules of accounts: who may register, when a password is right, and who may change what."""
 
 import unicodedata
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from email_validator import EmailNotValidError, validate_email
 
 from auth_service import password_rules
-from auth_service.errors import CredentialsInvalid, PasswordWrong
-from auth_service.model import Client, Event, Role, User
-from auth_service.password_rules import normalised
+from auth_service.errors import AdminOnly, CredentialsInvalid, EmailTaken, LastAdmin, PasswordWrong
+from auth_service.model import Client, Event, NewUser, Role, User
+from auth_service.password_rules import normalized
 from auth_service.passwords import PasswordHasher
-from auth_service.store.accounts import AccountStore
+from auth_service.store.accounts import AccountStore, LockedUser
 from auth_service.store.audit import AuditStore
-from auth_service.throttle import Throttle, Try
+from auth_service.throttle import Attempt, Throttle
+from shared import cursor
 from shared.errors import Fault, NotFound, ValidationFailed
-from shared.text import fault_in_line, fault_in_prose
-from shared.tokens import MAX_NAME
+from shared.text_validation import fault_in_line, fault_in_prose
+from shared.tokens.claims import MAX_NAME
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIME_BYTES = 8
+_ID_BYTES = 16
 
 
 class Accounts:
-    """What one can do with accounts.
+    """Everything that can be done with accounts.
 
     Args:
-        store: Where they are kept.
-        audit: Where failures are recorded; what changes an account is recorded with the change.
+        store: The accounts.
+        audit: Records failures; a change is recorded together with the change itself.
         hasher: Makes and checks password hashes.
-        throttle: Says who may try a password now.
-        password_min_length: Fewest characters of a new password.
+        throttle: Decides who may try a password now.
+        password_min_length: Minimum length of a new password.
     """
 
     def __init__(
@@ -51,144 +56,124 @@ class Accounts:
         """Open an account.
 
         Raises:
-            ValidationFailed: the address is none, or the password is not taken.
-            TooManyAttempts: too many registrations from this network.
-            EmailTaken: there is an account with that address, in whatever case.
+            ValidationFailed: the address is invalid, or the password was rejected.
+            TooManyAttempts: there were too many registrations from this network.
+            EmailTaken: there is already an account with that address, in any case.
             Busy: too many passwords are waiting to be hashed.
         """
         address, secret = self._checked(email, password, name)
-        user_id = uuid4()
-        event = Event("registered", user_id, user_id, address=client.address)
-        with self._hasher.place():
-            await self._throttle.may_register(client)
-            async with self._hasher.turn():
-                await self._throttle.try_registration(client)
-                password_hash = await self._hasher.hash(secret)
-                return await self._store.add(
-                    user_id,
-                    email=address,
-                    email_key=email_key(address),
-                    name=name,
-                    password_hash=password_hash,
-                    role="user",
-                    event=event,
-                )
+        async with self._throttle.registration(client):
+            password_hash = await self._hasher.hash(secret)
+            user_id = uuid4()
+            event = Event("registered", user_id, user_id, address=client.address)
+            return await self._add(NewUser(user_id, address, email_key(address), name, password_hash, "user"), event)
 
     async def create(self, email: str, password: str, name: str, role: Role) -> User:
-        """Open an account on the operator's behalf, with a role.
+        """Open an account with a role, on the operator's behalf.
 
         Raises:
-            ValidationFailed, EmailTaken: as `register`.
+            ValidationFailed, EmailTaken: as for `register`.
         """
         address, secret = self._checked(email, password, name)
+        password_hash = await self._hasher.hash(secret)
         user_id = uuid4()
         event = Event("created", user_id, detail=f"role {role}")
-        with self._hasher.place():
-            password_hash = await self._hasher.hash(secret)
-        return await self._store.add(
-            user_id,
-            email=address,
-            email_key=email_key(address),
-            name=name,
-            password_hash=password_hash,
-            role=role,
-            event=event,
-        )
+        return await self._add(NewUser(user_id, address, email_key(address), name, password_hash, role), event)
 
     async def authenticate(self, email: str, password: str, client: Client) -> tuple[User, str]:
-        """Return the user whom address and password belong to, and the hash that the password fits.
+        """Return the user with this address and password, and the hash that the password matches.
 
-        An unknown address, a wrong password and a disabled account cost the same and get the same answer. A hash of an
-        old kind is replaced on the way.
+        An unknown address, a wrong password and a disabled account take the same time and get the same answer. An
+        outdated hash is replaced.
 
         Raises:
-            TooManyAttempts: too many failed; no hash was computed.
-            CredentialsInvalid: they belong to nobody who may sign in.
+            TooManyAttempts: too many attempts failed; no hash was computed.
+            CredentialsInvalid: no user who may sign in has this address and password.
             Busy: too many passwords are waiting to be checked.
         """
-        key, secret = _key_of_login(email), normalised(password)
-        async with self._try(key, client) as tried:
+        key, secret = _login_key(email), normalized(password)
+        async with self._throttle.password(key, client) as attempt:
             user, password_hash = await self._store.find(key) or (None, None)
             right, outdated = await self._hasher.verify(secret, password_hash)
             if user is None or password_hash is None or not right or user.disabled_at is not None:
                 user_id = None if user is None else user.id
                 await self._audit.add(Event("login_failed", user_id, address=client.address))
-                raise refused()
-            await self._throttle.succeeded(tried)
+                raise credentials_invalid()
+            await self._throttle.succeeded(attempt)
             if not outdated:
                 return user, password_hash
             new_hash = await self._hasher.hash(secret)
             if await self._store.replace_hash(user.id, password_hash, new_hash):
                 return user, new_hash
-        # another log-in was first, or the password was changed: what counts is the hash that is there now
+        # another log-in replaced the hash first, or the password was changed: check against the hash that is there now
         return await self.authenticate(email, password, client)
 
     async def rename(self, user: User, name: str) -> User:
-        """Give the signed-in user another name. Posts keep the name they were written under.
+        """Change the signed-in user's name. Existing posts keep the old name.
 
         Raises:
-            NotFound: the account is gone by now.
+            NotFound: the account has been deleted.
         """
         return _found(await self._store.rename(user.id, name))
 
     async def change_password(self, user: User, session_id: UUID, current: str, new: str, client: Client) -> None:
-        """Set a new password and end all other sessions.
+        """Set a new password, and end all sessions except this one.
 
         Raises:
-            ValidationFailed: the new one is not taken.
-            PasswordWrong: the current one is wrong, or was changed meanwhile.
-            TooManyAttempts: too many failed; no hash was computed.
+            ValidationFailed: the new password was rejected.
+            PasswordWrong: the current password is wrong, or has just been changed.
+            TooManyAttempts: too many attempts failed; no hash was computed.
             Busy: too many passwords are waiting to be hashed.
         """
-        secret = normalised(new)
-        faults = list(self._faults(secret, user.email, user.name, "/new_password"))
-        if faults:
-            raise ValidationFailed.of(faults)
-        async with self._try(email_key(user.email), client) as tried:
-            old_hash = await self._check_own(user, current, client, tried)
+        secret = self._accepted(new, user, "/new_password")
+        async with self._throttle.password(email_key(user.email), client) as attempt:
+            old_hash = await self._check_own(user, current, client, attempt)
             new_hash = await self._hasher.hash(secret)
         event = Event("password_changed", user.id, user.id, session_id=session_id, address=client.address)
         if not await self._store.change_password(user.id, old_hash, new_hash, session_id, event):
-            raise PasswordWrong("The password was changed meanwhile")
+            raise PasswordWrong("The password has just been changed by another request")
 
     async def set_password(self, user: User, password: str) -> None:
         """Set a password on the operator's behalf, and end all sessions.
 
         Raises:
-            ValidationFailed: it is not taken.
+            ValidationFailed: the password was rejected.
         """
-        secret = normalised(password)
-        faults = list(self._faults(secret, user.email, user.name, "/password"))
-        if faults:
-            raise ValidationFailed.of(faults)
-        with self._hasher.place():
-            new_hash = await self._hasher.hash(secret)
+        new_hash = await self._hasher.hash(self._accepted(password, user, "/password"))
         await self._store.change_password(user.id, None, new_hash, None, Event("password_set", user.id))
 
     async def delete(self, user: User, password: str, client: Client) -> None:
-        """Delete the signed-in user's account, and all sessions with it. Posts stay; they belong to another service.
+        """Delete the signed-in user's account and sessions. Posts stay, because they belong to another service.
 
         Raises:
             PasswordWrong: the password is wrong.
-            TooManyAttempts: too many failed; no hash was computed.
-            LastAdmin: nobody would be left who can administer.
+            TooManyAttempts: too many attempts failed; no hash was computed.
+            LastAdmin: this is the last admin.
             Busy: too many passwords are waiting to be checked.
         """
-        async with self._try(email_key(user.email), client) as tried:
-            password_hash = await self._check_own(user, password, client, tried)
+        async with self._throttle.password(email_key(user.email), client) as attempt:
+            password_hash = await self._check_own(user, password, client, attempt)
         event = Event("deleted", user.id, user.id, address=client.address)
-        if not await self._store.remove(user.id, password_hash, event):
-            raise PasswordWrong("The account was changed meanwhile")
+        async with self._store.locked_with_admins(user.id) as locked:
+            _keep_an_admin(locked, user.id)
+            if not await locked.remove(user.id, password_hash, event):
+                raise PasswordWrong("The account has just been changed by another request")
 
-    async def page(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[User]:
-        """Return up to `limit` users, those who registered last first."""
-        return await self._store.page(before, limit)
+    async def page(self, after: str | None, limit: int) -> tuple[Sequence[User], str | None]:
+        """Return a page of users, newest first, and the cursor of the next page if there is one.
+
+        Raises:
+            CursorInvalid: `after` was not issued for this list.
+        """
+        found = await self._store.page(None if after is None else _position(after), limit + 1)
+        items = found[:limit]
+        return items, _cursor(items[-1]) if len(found) > limit else None
 
     async def get(self, user_id: UUID) -> User:
         """Return a user.
 
         Raises:
-            NotFound: there is none with this id.
+            NotFound: there is no such user.
         """
         found = await self._store.get(user_id)
         return _found(found and found[0])
@@ -197,10 +182,10 @@ class Accounts:
         """Return the user with this address.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such user.
         """
-        # an operator's command line may hold bytes that are no text
-        found = None if fault_in_line(email) else await self._store.find(_key_of_login(email))
+        # an operator's command line may contain bytes that are not text
+        found = None if fault_in_line(email) else await self._store.find(_login_key(email))
         return _found(found and found[0])
 
     async def change(
@@ -212,86 +197,101 @@ class Accounts:
         role: Role | None = None,
         disabled: bool | None = None,
     ) -> User:
-        """Change what an admin may change of a user, and leave what is None. What is so already is no change.
+        """Change what an admin may change about a user. None leaves a value alone, and no-op changes are ignored.
 
-        A role that is taken away counts at auth at once. One that is given counts with the next token, as either does
-        elsewhere: what the present token is signed for is all that it can do. Disabling ends all sessions.
+        At auth, losing a role takes effect at once. A new role takes effect with the next token, as both do at other
+        services: a token can do what it was signed for. Disabling ends all sessions.
 
         Args:
-            user_id: Whom.
-            actor: Which admin does it; None for the operator.
-            client: From where.
+            user_id: The user.
+            actor: The admin who makes the change; None for the operator.
+            client: Where the admin is.
             role: The new role.
             disabled: True to disable, False to enable.
 
         Raises:
-            NotFound: there is none with this id.
-            AdminOnly: the actor is no admin any more.
-            LastAdmin: nobody would be left who can administer.
+            NotFound: there is no such user.
+            AdminOnly: the actor is no longer an admin.
+            LastAdmin: this would leave no admin.
         """
         by, address = (None if actor is None else actor.id), (None if client is None else client.address)
-        return _found(await self._store.change(user_id, by, role, disabled, address))
+        async with self._store.locked_with_admins(user_id) as locked:
+            if by is not None and by not in locked.active_admins:
+                raise AdminOnly("Your account is no longer an admin")
+            user, events = _found(locked.user), []
+            if role not in (None, user.role):
+                events.append(Event("role_changed", user_id, by, address=address, detail=role))
+            if disabled not in (None, user.disabled_at is not None):
+                events.append(Event("disabled" if disabled else "enabled", user_id, by, address=address))
+            if not events:
+                return user
+            if disabled or role not in (None, "admin"):
+                _keep_an_admin(locked, user_id)
+            return await locked.change(user_id, role, disabled, events)
 
-    @asynccontextmanager
-    async def _try(self, key: str, client: Client) -> AsyncIterator[Try]:
-        """Have a turn at trying a password, which is counted as failed.
+    async def _add(self, new: NewUser, event: Event) -> User:
+        user = await self._store.add(new, event)
+        if user is None:
+            raise EmailTaken("An account with this address already exists", hint="Sign in instead.")
+        return user
 
-        It is not counted while it waits for its turn: who gives up in the queue has not failed, and a burst of right
-        passwords from one network does not look like guesses.
-
-        Raises:
-            TooManyAttempts, Busy: not now. Both are said at once, and nothing was counted.
-        """
-        with self._hasher.place():
-            await self._throttle.may_try(key, client)
-            async with self._hasher.turn():
-                yield await self._throttle.try_password(key, client)
-
-    async def _check_own(self, user: User, password: str, client: Client, tried: Try) -> str:
-        """Check the signed-in user's own password, and return the hash that it fits."""
+    async def _check_own(self, user: User, password: str, client: Client, attempt: Attempt) -> str:
+        """Check the signed-in user's own password, and return the hash that it matches."""
         found = await self._store.get(user.id)
         password_hash = found and found[1]
-        right, _ = await self._hasher.verify(normalised(password), password_hash)
+        right, _ = await self._hasher.verify(normalized(password), password_hash)
         if password_hash is None or not right:
             await self._audit.add(Event("password_check_failed", user.id, user.id, address=client.address))
-            raise PasswordWrong("That is not your password")
-        await self._throttle.succeeded(tried)
+            raise PasswordWrong("The password is wrong")
+        await self._throttle.succeeded(attempt)
         return password_hash
 
     def _checked(self, email: str, password: str, name: str) -> tuple[str, str]:
-        """Return the address and the password in the form in which they are kept."""
+        """Return the address and the password as they are stored."""
         faults = []
         address = email
         try:
-            # whether mail arrives there is not asked: that would need the network
+            # whether mail arrives there isn't checked, because that needs the network
             address = validate_email(email, check_deliverability=False).normalized
         except EmailNotValidError as error:
             faults.append(Fault("/email", "email_invalid", str(error)))
-        secret = normalised(password)
+        secret = normalized(password)
         if not 1 <= len(name) <= MAX_NAME or fault_in_line(name) or not name.strip():
-            # a request was checked before; what an operator types comes here as it is
+            # requests were checked against the schema, but an operator's input was not
             faults.append(Fault("/name", "text_refused", f"it must be 1 to {MAX_NAME} characters on one line"))
         faults.extend(self._faults(secret, address, name, "/password"))
         if faults:
             raise ValidationFailed.of(faults)
         return address, secret
 
+    def _accepted(self, password: str, user: User, pointer: str) -> str:
+        """Return a user's new password as it is hashed."""
+        secret = normalized(password)
+        if faults := self._faults(secret, user.email, user.name, pointer):
+            raise ValidationFailed.of(faults)
+        return secret
+
     def _faults(self, secret: str, email: str, name: str, pointer: str) -> Sequence[Fault]:
-        if fault := fault_in_prose(secret):  # likewise; nobody could send it at a log-in
-            return [Fault(pointer, "text_refused", f"it {fault}; leave that character out")]
+        if fault := fault_in_prose(secret):  # only an operator can send it, and nobody could log in with it
+            return [Fault(pointer, "text_refused", f"it {fault}; remove that character")]
         minimum = self._password_min_length
         return list(password_rules.faults(secret, min_length=minimum, email=email, name=name, pointer=pointer))
 
 
 def email_key(address: str) -> str:
-    """What makes two spellings the same account: NFC, without case; the domain only in lower case, as IDNA has it."""
+    """Return the form in which two spellings of one address are equal: NFC, case folded; the domain as IDNA has it."""
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     return unicodedata.normalize("NFC", local.casefold()) + at + domain.lower()
 
 
-def refused() -> CredentialsInvalid:
-    """The one answer to whoever can't be signed in."""
+def credentials_invalid() -> CredentialsInvalid:
+    """Return the one error for every log-in that is refused."""
     return CredentialsInvalid("The address or the password is wrong, or the account is disabled")
+
+
+def _keep_an_admin(locked: LockedUser, user_id: UUID) -> None:
+    if list(locked.active_admins) == [user_id]:
+        raise LastAdmin("This is the last admin", hint="Make another user an admin first.")
 
 
 def _found(user: User | None) -> User:
@@ -300,9 +300,21 @@ def _found(user: User | None) -> User:
     return user
 
 
-def _key_of_login(email: str) -> str:
-    """The key to look for; an address that could not be registered has one too, which nobody has."""
+def _login_key(email: str) -> str:
+    """Return the email_key to look for; an address that can't be registered has one too, which nobody has."""
     try:
         return email_key(validate_email(email, check_deliverability=False).normalized)
     except EmailNotValidError:
         return email_key(email)
+
+
+def _cursor(user: User) -> str:
+    return cursor.write(((user.created_at - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES) + user.id.bytes)
+
+
+def _position(text: str) -> tuple[datetime, UUID]:
+    position = cursor.read(text, _TIME_BYTES + _ID_BYTES)
+    try:
+        return _EPOCH + int.from_bytes(position[:_TIME_BYTES]) * _MICROSECOND, UUID(bytes=position[_TIME_BYTES:])
+    except OverflowError:
+        raise cursor.CursorInvalid("The cursor was not issued for this list") from None

@@ -1,6 +1,6 @@
-"""What an operator does with accounts from the command line, on the service's own database.
+"""Operator commands for accounts, on the service's own database.
 
-A password comes from a prompt or from standard input: a command line can be read by everyone on the machine.
+A password is prompted for or read from standard input, because everyone on the machine can read a command line.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import getpass
 import os
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -18,86 +18,87 @@ from auth_service.model import User
 from auth_service.settings import Settings
 from auth_service.store.audit import AuditStore
 from shared import logs
-from shared.database import Database
-from shared.errors import Problem, StartupError
+from shared.database.pool import Database
+from shared.errors import DomainError, StartupError
 
 PAGE = 100
 
-
-def create(arguments: Namespace) -> None:
-    """Open an account with a role; this is the first admin's way in."""
-    password = _password()
-    _run(_create(arguments, password))
+Command = Callable[[Namespace, Accounts, Database], Awaitable[None]]
 
 
-def show(arguments: Namespace) -> None:
+def runs(command: Command, *, asks_password: bool = False) -> Callable[[Namespace], None]:
+    """Make a command runnable: connect to the database, and turn a DomainError into a StartupError.
+
+    Args:
+        command: The command.
+        asks_password: Whether to ask for a password first; the command finds it in `arguments.password`.
+    """
+
+    async def connected(arguments: Namespace) -> None:
+        async with _accounts() as (accounts, database):
+            await command(arguments, accounts, database)
+
+    def run(arguments: Namespace) -> None:
+        if asks_password:
+            arguments.password = _password()
+        try:
+            asyncio.run(connected(arguments))
+        except DomainError as error:
+            raise StartupError(error.detail) from None
+
+    return run
+
+
+async def create(arguments: Namespace, accounts: Accounts, _: Database) -> None:
+    """Open an account with a role; this is how the first admin gets in."""
+    user = await accounts.create(arguments.email, arguments.password, arguments.name, arguments.role)
+    print(f"created {_line(user)}")
+
+
+async def show(_: Namespace, accounts: Accounts, __: Database) -> None:
     """Print every account."""
-    _run(_show(arguments))
+    cursor = None
+    while True:
+        users, cursor = await accounts.page(cursor, PAGE)
+        for user in users:
+            print(_line(user))
+        if cursor is None:
+            return
 
 
-def change(arguments: Namespace) -> None:
-    """Disable, enable, or give another role, as `arguments` says."""
-    _run(_change(arguments))
+async def change(arguments: Namespace, accounts: Accounts, _: Database) -> None:
+    """Disable or enable an account, or change its role."""
+    user = await accounts.find(arguments.email)
+    role = getattr(arguments, "role", None)
+    print(_line(await accounts.change(user.id, None, None, role=role, disabled=arguments.disabled)))
 
 
-def set_password(arguments: Namespace) -> None:
+async def set_password(arguments: Namespace, accounts: Accounts, _: Database) -> None:
     """Set a password, and end all sessions."""
-    password = _password()
-    _run(_set_password(arguments, password))
+    user = await accounts.find(arguments.email)
+    await accounts.set_password(user, arguments.password)
+    print(f"{user.email} has a new password; all sessions were ended")
 
 
-def audit(arguments: Namespace) -> None:
-    """Print the newest events, of one account if one is named."""
-    _run(_audit(arguments))
-
-
-async def _create(arguments: Namespace, password: str) -> None:
-    async with _accounts() as (accounts, _):
-        user = await accounts.create(arguments.email, password, arguments.name, arguments.role)
-        print(f"created {_line(user)}")
-
-
-async def _show(_: Namespace) -> None:
-    async with _accounts() as (accounts, _database):
-        before = None
-        while page := await accounts.page(before, PAGE):
-            print("\n".join(_line(user) for user in page))
-            before = page[-1].created_at, page[-1].id
-
-
-async def _change(arguments: Namespace) -> None:
-    async with _accounts() as (accounts, _):
-        user = await accounts.find(arguments.email)
-        role = getattr(arguments, "role", None)
-        print(_line(await accounts.change(user.id, None, None, role=role, disabled=arguments.disabled)))
-
-
-async def _set_password(arguments: Namespace, password: str) -> None:
-    async with _accounts() as (accounts, _):
-        user = await accounts.find(arguments.email)
-        await accounts.set_password(user, password)
-        print(f"{user.email} has a new password; all sessions were ended")
-
-
-async def _audit(arguments: Namespace) -> None:
-    async with _accounts() as (accounts, database):
-        user_id = await _id_of(arguments.account, accounts) if arguments.account else None
-        for recorded in await AuditStore(database).newest(arguments.limit, user_id):
-            event = recorded.event
-            parts = {
-                "user": event.user_id,
-                "by": event.actor_id,
-                "session": event.session_id,
-                "from": event.address,
-                "detail": event.detail,
-            }
-            said = " ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
-            print(f"{recorded.at:%Y-%m-%dT%H:%M:%SZ} {event.name} {said}")
+async def audit(arguments: Namespace, accounts: Accounts, database: Database) -> None:
+    """Print the newest events, or those of one account."""
+    user_id = await _id_of(arguments.account, accounts) if arguments.account else None
+    for recorded in await AuditStore(database).newest(arguments.limit, user_id):
+        event = recorded.event
+        parts = {
+            "user": event.user_id,
+            "by": event.actor_id,
+            "session": event.session_id,
+            "from": event.address,
+            "detail": event.detail,
+        }
+        said = " ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
+        print(f"{recorded.at:%Y-%m-%dT%H:%M:%SZ} {event.name} {said}")
 
 
 async def _id_of(account: str, accounts: Accounts) -> UUID:
     try:
-        return UUID(account)  # no address is one. The events of an account outlive it, its address does not
+        return UUID(account)  # a deleted account still has events, but no address
     except ValueError:
         return (await accounts.find(account)).id
 
@@ -108,19 +109,11 @@ async def _accounts() -> AsyncIterator[tuple[Accounts, Database]]:
     logs.configure("text", "auth")
     database = create_database(settings)
     hasher = create_hasher(settings)
-    await database.open()
     try:
-        yield create_accounts(settings, database, hasher), database
+        async with database.opened():
+            yield create_accounts(settings, database, hasher), database
     finally:
         hasher.close()
-        await database.close()
-
-
-def _run(command: Coroutine[None, None, None]) -> None:
-    try:
-        asyncio.run(command)
-    except Problem as problem:
-        raise StartupError(problem.detail) from None
 
 
 def _password() -> str:
@@ -131,11 +124,11 @@ def _password() -> str:
             raise StartupError("the password on standard input is not UTF-8; nothing was done") from None
     try:
         password = getpass.getpass("Password: ")
-        again = getpass.getpass("Once more: ")
+        again = getpass.getpass("Repeat the password: ")
     except EOFError:
         raise StartupError("no password was given; nothing was done") from None
     if again != password:
-        raise StartupError("the two differ; nothing was done")
+        raise StartupError("the passwords differ; nothing was done")
     return password
 
 

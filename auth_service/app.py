@@ -1,14 +1,17 @@
-"""The wiring of the auth service: which part is given which. The only place that knows them all."""
+"""The wiring of the auth service: the only module that knows every part."""
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
 from auth_service import __doc__ as description
+from auth_service import throttle
 from auth_service.accounts import Accounts
 from auth_service.handlers import ACCOUNTS, SESSIONS, TRUSTED_PROXIES
+from auth_service.model import SessionPolicy
 from auth_service.passwords import PasswordHasher
 from auth_service.routes import ROUTES
 from auth_service.sessions import Sessions
@@ -20,20 +23,25 @@ from auth_service.store.audit import AuditStore
 from auth_service.store.sessions import SessionStore
 from auth_service.store.sweep import SweepStore
 from auth_service.throttle import Throttle
-from shared import service
-from shared.database import Database, migrations_in
-from shared.service import Clock
-from shared.sweep import Sweeper
+from shared.database.migrations import migrations_in
+from shared.database.pool import Database
+from shared.database.sweep import sweeping
+from shared.http.application import Clock, application, while_serving
 
 BODY_LIMIT = 16 * 1024
-"""Bytes of a request body."""
+"""The largest request body accepted, in bytes."""
 
 
-def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
-    """Build the service; `clock` gives the seconds since the epoch that token times go by.
+def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHasher | None = None) -> web.Application:
+    """Build the service.
+
+    Args:
+        settings: Its settings.
+        clock: The clock for token times, in seconds since the epoch.
+        hasher: Hashes passwords; by default one with the cost in the settings.
 
     Raises:
-        StartupError: a setting can't be used, a key is unsafe, or password hashing does not work.
+        StartupError: a setting can't be used, a key is unsafe, or password hashing doesn't work.
     """
     verifier = settings.verifier()
     signer = Signer(
@@ -42,15 +50,11 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         audiences=settings.jwt_audiences.split(","),
         lifetime=settings.access_token_seconds,
     )
-    hasher = create_hasher(settings)
+    policy = SessionPolicy(float(settings.session_idle_seconds), float(settings.session_absolute_seconds))
     database = create_database(settings)
-    sessions = SessionStore(
-        database,
-        idle_seconds=settings.session_idle_seconds,
-        absolute_seconds=settings.session_absolute_seconds,
-    )
+    hashing = hasher or create_hasher(settings)
 
-    app = service.application(
+    app = application(
         settings,
         verifier,
         ROUTES,
@@ -59,23 +63,26 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         database=database,
         clock=clock,
     )
-    app[ACCOUNTS] = create_accounts(settings, database, hasher)
-    app[SESSIONS] = Sessions(sessions, signer)
+    app[ACCOUNTS] = create_accounts(settings, database, hashing)
+    app[SESSIONS] = Sessions(SessionStore(database, policy), signer)
     app[TRUSTED_PROXIES] = settings.trusted_proxies
 
-    async def threads(_: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def threads() -> AsyncIterator[None]:
         yield
-        hasher.close()
+        hashing.close()
 
-    app.cleanup_ctx.extend([threads, Sweeper(SweepStore(database).sweep).lifespan])
+    while_serving(app, threads)
+    sweep_store = SweepStore(database, policy, throttle.KNOWN_SECONDS)
+    while_serving(app, lambda: sweeping(sweep_store.sweep))
     return app
 
 
 def create_hasher(settings: Settings) -> PasswordHasher:
-    """The hasher, proved to work.
+    """Build the password hasher, and prove that it works.
 
     Raises:
-        StartupError: it does not.
+        StartupError: it doesn't.
     """
     hasher = PasswordHasher(settings.bcrypt_cost)
     hasher.prove()
@@ -83,18 +90,18 @@ def create_hasher(settings: Settings) -> PasswordHasher:
 
 
 def create_accounts(settings: Settings, database: Database, hasher: PasswordHasher) -> Accounts:
-    """The rules of accounts, on this database."""
+    """Build the rules of accounts on a database."""
     return Accounts(
         AccountStore(database),
         AuditStore(database),
         hasher,
-        Throttle(AttemptStore(database)),
+        Throttle(AttemptStore(database), hasher.queue),
         password_min_length=settings.password_min_length,
     )
 
 
 def create_database(settings: Settings) -> Database:
-    """The service's own Postgres, not yet opened."""
+    """Build the service's database, not yet opened."""
     return Database(
         settings.database_dsn(),
         connections=settings.database_connections,

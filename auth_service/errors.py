@@ -1,57 +1,57 @@
-"""Every error that the auth service has beyond those of shared/."""
+"""The auth service's own errors; shared/errors.py has the rest."""
 
-from shared.errors import Problem
-
-
-class CredentialsInvalid(Problem):
-    """Unknown address, wrong password or disabled account: one answer, so that it tells nothing."""
-
-    status, code = 401, "credentials_invalid"
+from shared.errors import DomainError, Kind
 
 
-class SessionEnded(Problem):
-    """The token is good, but its session was ended, or its user disabled or deleted."""
+class CredentialsInvalid(DomainError):
+    """Unknown address, wrong password or disabled account: one answer, so that it reveals nothing."""
 
-    status, code, bearer_error = 401, "session_ended", "invalid_token"
-
-
-class RefreshTokenInvalid(Problem):
-    """The refresh token is none, or its session is over."""
-
-    status, code = 401, "refresh_token_invalid"
+    kind, code = Kind.UNAUTHENTICATED, "credentials_invalid"
 
 
-class RefreshTokenReused(Problem):
-    """The refresh token was replaced before; the session was ended, because two have it."""
+class SessionEnded(DomainError):
+    """The token is valid, but its session has ended, or its user was disabled or deleted."""
 
-    status, code = 401, "refresh_token_reused"
-
-
-class PasswordWrong(Problem):
-    """The signed-in user's own password, asked for once more, is wrong."""
-
-    status, code = 403, "password_wrong"
+    kind, code = Kind.TOKEN_REFUSED, "session_ended"
 
 
-class AdminOnly(Problem):
-    """Only an admin may do this, by what the database says now and not by what the token says."""
+class RefreshTokenInvalid(DomainError):
+    """The refresh token is invalid or its session has ended."""
 
-    status, code, bearer_error = 403, "admin_only", "insufficient_scope"
-
-
-class EmailTaken(Problem):
-    """There is an account with this address."""
-
-    status, code = 409, "email_taken"
+    kind, code = Kind.UNAUTHENTICATED, "refresh_token_invalid"
 
 
-class LastAdmin(Problem):
-    """Nobody would be left who can administer."""
+class RefreshTokenReused(DomainError):
+    """The refresh token had already been replaced; the session was ended, because someone else may have it."""
 
-    status, code = 409, "last_admin"
+    kind, code = Kind.UNAUTHENTICATED, "refresh_token_reused"
 
 
-class TooManyAttempts(Problem):
-    """Too many failed attempts; `Retry-After` says when the next one counts."""
+class PasswordWrong(DomainError):
+    """The signed-in user's own password, asked for again, is wrong."""
 
-    status, code = 429, "too_many_attempts"
+    kind, code = Kind.FORBIDDEN, "password_wrong"
+
+
+class AdminOnly(DomainError):
+    """Only admins may do this; the database decides who is one, not the token."""
+
+    kind, code = Kind.SCOPE_INSUFFICIENT, "admin_only"
+
+
+class EmailTaken(DomainError):
+    """An account with this address already exists."""
+
+    kind, code = Kind.CONFLICT, "email_taken"
+
+
+class LastAdmin(DomainError):
+    """The change would leave no admin."""
+
+    kind, code = Kind.CONFLICT, "last_admin"
+
+
+class TooManyAttempts(DomainError):
+    """There were too many failed attempts; wait before the next one."""
+
+    kind, code = Kind.THROTTLED, "too_many_attempts"

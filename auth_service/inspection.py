@@ -1,20 +1,25 @@
-"""A token explained to a person: what stands in it, its times in words, and whether it is to be believed."""
+"""Explains a token to a person: its content, its times in words, and whether it is accepted."""
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from shared import strict_json
-from shared.keyring import decode
-from shared.tokens import TokenRefused, Verifier
+from shared.base64url import decode
+from shared.tokens.checks import CHECKS
+from shared.tokens.errors import TokenRefused
+from shared.tokens.verifier import Verifier
 
 _TIMES = ("iat", "nbf", "exp")
 
 
 def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
-    """Give the lines of the explanation; without a verifier nothing is verified, and the last line says so.
+    """Yield the lines of the explanation. A token that can't be decoded is explained as far as possible.
 
-    A token that can't even be decoded is explained as far as it goes.
+    Args:
+        token: The token.
+        now: Seconds since the epoch.
+        verifier: Decides about the token; without one nothing is verified, and the last line says so.
     """
     segments = token.split(".")
     for name, segment in zip(("header", "payload"), segments, strict=False):
@@ -26,20 +31,21 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
                 if claim in content:
                     yield f"{claim}: {_in_words(content[claim], now)}"
     if verifier is None:
-        yield "verdict: none. Nothing was verified: set JWT_KEYRING_FILE to the key file to check the signature."
+        yield "verdict: not verified. Set JWT_KEYRING_FILE to the key file to check the signature."
         return
     try:
         verifier.verify(token, now)
-    except TokenRefused as problem:
-        yield f"verdict: refused by check {problem.check} of 13, {problem.code}: {problem.detail}"
-        if problem.hint:
-            yield f"hint: {problem.hint}"
+    except TokenRefused as error:
+        name = CHECKS[error.check - 1].name
+        yield f"verdict: refused by check {error.check} of {len(CHECKS)} ({name}), {error.code}: {error.detail}"
+        if error.hint:
+            yield f"hint: {error.hint}"
     else:
-        yield f"verdict: valid for {verifier.audience!r}, the signature is good and every check passed"
+        yield f"verdict: valid for {verifier.audience!r}; all {len(CHECKS)} checks passed"
 
 
 def _harmless(text: str) -> str:
-    """Without what a terminal could take for a command, and what can't be encoded."""
+    """Escape what a terminal could take for a command, and what can't be encoded."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
 
 
@@ -56,7 +62,7 @@ def _in_words(value: object, now: float) -> str:
     try:
         moment = datetime.fromtimestamp(float(str(value)), UTC)
     except (ValueError, OverflowError, OSError):
-        return "no time"
+        return "not a time"
     distance = abs(round(moment.timestamp() - now))
     parts = [(distance // 86400, "d"), (distance // 3600 % 24, "h"), (distance // 60 % 60, "min"), (distance % 60, "s")]
     words = " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"

@@ -1,8 +1,8 @@
-"""The only code that writes key files. Reading and checking them is shared/keyring.py.
+"""Writing key files. shared/tokens/keyring.py reads and checks them.
 
-The life of a key: `add` makes every service know it, `promote` makes auth sign with it, `retire` takes it away once
-nothing that it signed can live any more. A key that has stopped signing keeps the time of that as `signed_until`, a
-member of its JWK beside those of RFC 7517.
+The life of a key: `add` makes every service accept it, `promote` makes auth sign with it, and `retire` removes it once
+every token that it signed has expired. A key that has stopped signing records when, as `signed_until`, a member of its
+JWK beside those of RFC 7517.
 """
 
 import fcntl
@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shared import keyring
+from shared import base64url
 from shared.errors import StartupError
-from shared.keyring import ALGORITHM, MIN_KEY_BYTES, POLL_SECONDS, KeySet
+from shared.tokens import keyring
+from shared.tokens.keyring import MIN_KEY_BYTES, POLL_SECONDS
+from shared.tokens.keys import KeySet
+from shared.tokens.signatures import ALGORITHM
 
 NOTICE_SECONDS = 2 * POLL_SECONDS
-"""How long a service may take to notice a changed file, so how long it may still sign with the key from before."""
+"""How long a service may take to notice a changed file, and so may keep signing with the previous key."""
 
 Entry = dict[str, Any]
 
@@ -29,21 +32,21 @@ def new(file: Path) -> str:
     """Write a keyring with one fresh key, mode 0600, and return the key's id.
 
     Raises:
-        StartupError: there is such a file already, or it can't be written.
+        StartupError: the file exists, or can't be written.
     """
     entry = _fresh_key()
     with _reported(file), _locked(file):
         if file.exists():
-            raise StartupError(f"{file} is there already; it is kept as it is")
+            raise StartupError(f"{file} already exists; it was not changed")
         _write(file, [entry])
     return str(entry["kid"])
 
 
 def add(file: Path) -> str:
-    """Add a fresh key at the end, where it verifies but does not sign, and return its id.
+    """Add a new key at the end, where it verifies but doesn't sign, and return its id.
 
     Raises:
-        StartupError: the file can't be read or written, or is no sound keyring.
+        StartupError: the file can't be read or written, or is not a valid keyring.
     """
     entry = _fresh_key()
     with _changing(file) as entries:
@@ -52,15 +55,17 @@ def add(file: Path) -> str:
 
 
 def promote(file: Path, kid: str, now: float) -> None:
-    """Make a key the one that signs, as of `now` (seconds since the epoch). That everybody knows it is not asked here.
+    """Make a key the signing key, as of `now` (seconds since the epoch).
+
+    The caller makes sure that every service has it.
 
     Raises:
-        StartupError: there is no such key, or it signs already; or as `add`.
+        StartupError: there is no such key, or it is the signing key already; or as for `add`.
     """
     with _changing(file) as entries:
         position = _position(entries, kid, file)
         if position == 0:
-            raise StartupError(f"{kid} is the signing key already")
+            raise StartupError(f"{kid} is already the signing key")
         entries[0]["signed_until"] = int(now)
         promoted = entries.pop(position)
         promoted.pop("signed_until", None)
@@ -68,28 +73,28 @@ def promote(file: Path, kid: str, now: float) -> None:
 
 
 def retire(file: Path, kid: str, now: float, *, token_seconds: float, force: bool = False) -> None:
-    """Take a key away, if no token of it can live at `now`.
+    """Remove a key, if every token that it signed has expired at `now`.
 
     Args:
         file: The keyring.
         kid: The key.
         now: Seconds since the epoch.
-        token_seconds: Longest time a token is taken for: its lifetime and the leeway.
-        force: Take it away even though tokens of it may live; who holds one must sign in again.
+        token_seconds: How long a token is accepted at most: its lifetime plus the leeway.
+        force: Remove it even if its tokens may still be valid; their holders must sign in again.
 
     Raises:
-        StartupError: there is no such key, it is the signing one, or tokens of it may live; or as `add`.
+        StartupError: there is no such key, it is the signing key, or its tokens may still be valid; or as for `add`.
     """
     with _changing(file) as entries:
         position = _position(entries, kid, file)
         if position == 0:
-            raise StartupError(f"{kid} is the signing key; promote another one first")
+            raise StartupError(f"{kid} is the signing key; promote another key first")
         if "signed_until" in entries[position] and not force:
             wait = entries[position]["signed_until"] + NOTICE_SECONDS + token_seconds - now
             if wait > 0:
                 raise StartupError(
-                    f"tokens that {kid} signed may live for another {int(wait) + 1} s; wait, or retire it with --force "
-                    "and make their holders sign in again"
+                    f"tokens signed with {kid} may be valid for another {int(wait) + 1} s; wait, or use --force, after "
+                    "which their holders must sign in again"
                 )
         del entries[position]
 
@@ -98,7 +103,7 @@ def read(file: Path) -> KeySet:
     """Read and check a keyring.
 
     Raises:
-        StartupError: the file can't be read, or is no sound keyring.
+        StartupError: the file can't be read, or is not a valid keyring.
     """
     return keyring.read(_read(file))
 
@@ -107,9 +112,9 @@ def _fresh_key() -> Entry:
     while True:
         secret = secrets.token_bytes(MIN_KEY_BYTES)
         kid = keyring.kid_of(secret)
-        # one in some ten thousand happens to look like DER; one in 64 has a kid that a command line takes for an option
+        # one in about ten thousand looks like DER; one in 64 has a kid that a command line would take for an option
         if keyring.weakness(secret) is None and not kid.startswith("-"):
-            return {"kty": "oct", "alg": ALGORITHM, "use": "sig", "kid": kid, "k": keyring.encode(secret)}
+            return {"kty": "oct", "alg": ALGORITHM, "use": "sig", "kid": kid, "k": base64url.encode(secret)}
 
 
 def _position(entries: list[Entry], kid: str, file: Path) -> int:
@@ -121,7 +126,7 @@ def _position(entries: list[Entry], kid: str, file: Path) -> int:
 
 @contextmanager
 def _changing(file: Path) -> Iterator[list[Entry]]:
-    """Give the keys of a file to be changed, and write them back; two that change it at once take turns."""
+    """Yield the entries of a file for changing, and write them back afterwards; concurrent changes take turns."""
     with _reported(file), _locked(file):
         content = _read(file)
         keyring.read(content)
@@ -140,7 +145,7 @@ def _reported(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Keep others from changing files of this folder; the lock ends with the process, whatever happens to it."""
+    """Lock the file's folder against other writers. The lock ends with the process, even if it is killed."""
     folder = os.open(file.resolve().parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -158,7 +163,7 @@ def _read(file: Path) -> bytes:
 
 
 def _write(file: Path, entries: list[Entry]) -> None:
-    """Make the file appear whole or not at all. A link stays a link, and who could read the file still can."""
+    """Replace the file atomically. A link stays a link, and whoever could read the file still can."""
     target = file.resolve()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     content = json.dumps({"keys": entries}, indent=2) + "\n"
@@ -167,7 +172,7 @@ def _write(file: Path, entries: list[Entry]) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
             if target.exists():
                 before = target.stat()
-                # a group that could read it still can; nobody else ever
+                # a group that could read it still can; others never
                 os.fchmod(out.fileno(), stat.S_IMODE(before.st_mode) & 0o640)
                 if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(out.fileno(), before.st_uid, before.st_gid)
@@ -181,11 +186,11 @@ def _write(file: Path, entries: list[Entry]) -> None:
 
 
 def unready(kid: str, answers: dict[str, Any]) -> Iterator[str]:
-    """Say of each readiness answer (by its URL; None where there was none) why `kid` can't be promoted yet."""
+    """Yield why `kid` can't be promoted yet, from readiness answers by URL (None for no answer)."""
     for url, answer in answers.items():
         if not isinstance(answer, dict):
-            yield f"{url} does not answer as ready"
+            yield f"{url} is not ready"
         elif kid not in answer.get("kids", ()):
-            yield f"{url} does not list {kid} yet; it notices a changed file within {NOTICE_SECONDS:.0f} s"
+            yield f"{url} does not list {kid} yet; services notice a changed file within {NOTICE_SECONDS:.0f} s"
         elif answer.get("keyring") != "ok":
-            yield f"{url} says that its keyring is {answer.get('keyring')}"
+            yield f"{url} reports its keyring as {answer.get('keyring')}"

@@ -1,4 +1,4 @@
-"""The words that the auth service is written in."""
+"""The domain vocabulary of the auth service."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ SCOPES: dict[Role, str] = {
     "moderator": "posts:read posts:write posts:moderate",
     "admin": f"posts:read posts:write posts:moderate {ADMINISTER}",
 }
-"""What each role may do, as the scope claim says it."""
+"""What each role may do, as the value of the scope claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,29 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class NewUser:
+    """An account that is not stored yet.
+
+    Args:
+        id: Its id.
+        email: The address as the user writes it.
+        email_key: The form in which two spellings of one address are equal.
+        name: The name that others see.
+        password_hash: The hash of its password.
+        role: Its role.
+    """
+
+    id: UUID
+    email: str
+    email_key: str
+    name: str
+    password_hash: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """A place where somebody is signed in."""
+    """One place where a user is signed in."""
 
     id: UUID
     device: str
@@ -44,7 +65,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is asking, as far as the connection tells. `network` is what guesses are counted by."""
+    """Who is calling, as far as the connection tells; failed attempts are counted by `network`."""
 
     address: str
     network: str
@@ -53,7 +74,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something for the audit: who did what to whom, from where. Never a password, a token or a key."""
+    """An audit event: who did what to whom, and from where. Never contains a password, a token or a key."""
 
     name: str
     user_id: UUID | None
@@ -61,3 +82,37 @@ class Event:
     session_id: UUID | None = None
     address: str | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How failed attempts of one kind are slowed down.
+
+    Args:
+        kind: What is counted; one of the kinds in the attempts table.
+        failures: Failures within a window that cause a wait.
+        first_wait: Seconds of the first wait; each further failure doubles it. None: the rest of the window.
+        longest_wait: The maximum wait in seconds, if waits double.
+    """
+
+    kind: str
+    failures: int
+    first_wait: float | None = None
+    longest_wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """How long sessions live.
+
+    Args:
+        idle_seconds: A session ends when it is not refreshed for this long.
+        absolute_seconds: Its maximum lifetime.
+        grace_seconds: After a rotation, the replaced refresh token is accepted for this long.
+        per_user: Sessions that a user can have; signing in once more ends the least recently used one.
+    """
+
+    idle_seconds: float
+    absolute_seconds: float
+    grace_seconds: float = 10
+    per_user: int = 50

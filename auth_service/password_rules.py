@@ -1,4 +1,4 @@
-"""Which new passwords are taken, after NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist, no composition."""
+"""Which new passwords are accepted, after NIST SP 800-63B-4 section 3.1.1.2: length and a blocklist, no composition."""
 
 import re
 import unicodedata
@@ -12,55 +12,55 @@ MAX_LENGTH = 256
 """Characters, counted in NFC. A password goes through SHA-256 before bcrypt, so nothing is cut off at 72 bytes."""
 
 _COMMON = frozenset(FREQUENCY_LISTS["passwords"])
-"""Some 30,000 passwords in the order in which leaks have them; the order does not matter here."""
+"""About 30,000 passwords from leaks."""
 
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
 _SHORTEST_PART = 4
-"""Characters of a name or an address that make a password guessable; shorter ones stand in any sentence."""
+"""Characters of a name or an address that make a password guessable; shorter parts occur in any sentence."""
 
 
-def normalised(password: str) -> str:
-    """NFC, so that a password is the same from every keyboard."""
+def normalized(password: str) -> str:
+    """Return the password in NFC, so that it is the same from every keyboard."""
     return unicodedata.normalize("NFC", password)
 
 
 def faults(password: str, *, min_length: int, email: str, name: str, pointer: str) -> Iterator[Fault]:
-    """Say which rules a normalised password breaks; none, if it is good.
+    """Yield the rules that a normalized password breaks.
 
     Args:
         password: The password.
-        min_length: Fewest characters.
+        min_length: Minimum number of characters.
         email: The account's address.
         name: The account's name.
-        pointer: Where in the body it stands.
+        pointer: The password's place in the body.
     """
     if len(password) < min_length:
         yield Fault(
             pointer,
             "password_too_short",
-            f"it needs at least {min_length} characters; {len(password)} were sent",
+            f"it must have at least {min_length} characters; {len(password)} were sent",
         )
     if len(password) > MAX_LENGTH:
-        yield Fault(pointer, "too_long", f"it may have at most {MAX_LENGTH} characters; {len(password)} were sent")
+        yield Fault(pointer, "too_long", f"it must have at most {MAX_LENGTH} characters; {len(password)} were sent")
     plain = password.casefold()
     if _is_common(plain):
-        yield Fault(pointer, "password_common", "it is one of those that everybody tries first; take another")
+        yield Fault(pointer, "password_common", "it is among the passwords that attackers try first; choose another")
     elif _is_made_of(plain, email, name):
-        yield Fault(pointer, "password_personal", "it is made of the address or the name; take another")
+        yield Fault(pointer, "password_personal", "it is made from the address or the name; choose another")
 
 
 def _is_common(plain: str) -> bool:
-    """On the list, or something short or common written over and over."""
+    """Return whether it is on the list, or repeats something that is short or on the list."""
     repeated = _REPEATED.fullmatch(plain)
     unit = repeated[1] if repeated else plain
     return plain in _COMMON or (repeated is not None and (len(unit) <= _SHORTEST_PART or unit in _COMMON))
 
 
 def _is_made_of(plain: str, email: str, name: str) -> bool:
-    """Nothing is left but a few characters once address, its parts, and the parts of the name are taken out."""
+    """Return whether only a few characters are left after removing the address, the name, and their parts."""
     rest = plain
     parts = {email, *re.split(r"[@.+_-]", email), name, *name.split()}
-    for part in sorted((normalised(part).casefold() for part in parts), key=len, reverse=True):
+    for part in sorted((normalized(part).casefold() for part in parts), key=len, reverse=True):
         if len(part) >= _SHORTEST_PART:
             rest = rest.replace(part, "")
     return rest != plain and len(rest) < _SHORTEST_PART * 2 and len(rest) < len(plain) / 2

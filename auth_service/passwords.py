@@ -1,10 +1,10 @@
-"""Password hashes: made and checked off the event loop. The only importer of passlib."""
+"""Password hashes, made and checked off the event loop. The only importer of passlib."""
 
 import asyncio
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TypeVar
 
 from passlib.context import CryptContext
@@ -14,16 +14,52 @@ from shared.errors import Busy, StartupError
 R = TypeVar("R")
 
 QUEUE_PER_THREAD = 32
-"""Places in the queue for each thread; at cost 12 whoever comes last waits some 10 s."""
+"""Places in the queue per thread; at cost 12, the last in line waits about 10 s."""
+
+
+class HashingQueue:
+    """A bounded queue for turns at hashing, first come first served.
+
+    Args:
+        threads: How many hashes are computed at a time.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.capacity = threads * (1 + QUEUE_PER_THREAD)
+        self.taken = 0
+        """Places taken now."""
+        # one more than threads: it counts its attempt and loads its user while the others compute
+        self._turns = asyncio.Semaphore(threads + 1)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place in the queue for the duration of the block.
+
+        Take it before doing anything else, so that turning a client away costs nothing.
+
+        Raises:
+            Busy: the queue is full.
+        """
+        if self.taken >= self.capacity:
+            raise Busy("Too many passwords are waiting to be checked", data={"retry_after": 2})
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Hold a turn at hashing for the duration of the block; entering it waits."""
+        return self._turns
 
 
 class PasswordHasher:
-    """Hashes passwords in a bounded pool of threads; bcrypt lets go of the interpreter lock while it computes.
+    """Hashes passwords in threads; bcrypt releases the interpreter lock while it computes.
 
     A password goes through HMAC-SHA-256 first, so nothing is cut off at bcrypt's 72 bytes.
 
     Args:
-        cost: log2 of the rounds. A hash of another cost, or a plain bcrypt one, is outdated.
+        cost: log2 of the rounds. Hashes of another cost and plain bcrypt hashes are outdated.
         threads: How many hashes are computed at a time.
     """
 
@@ -36,11 +72,8 @@ class PasswordHasher:
             bcrypt__rounds=cost,
         )
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="password")
-        self._capacity = threads * (1 + QUEUE_PER_THREAD)
-        self._taken = 0
-        # one more than threads: it has its row counted, and its user found, while the others compute
-        self._turns = asyncio.Semaphore(threads + 1)
         self._dummy_hash = ""
+        self.queue = HashingQueue(threads)
 
     def prove(self) -> None:
         """Hash and check once, and make the dummy hash that unknown addresses are checked against.
@@ -53,37 +86,20 @@ class PasswordHasher:
             self._dummy_hash = self._context.hash(secret)
             works = self._context.verify(secret, self._dummy_hash) and not self._context.verify("", self._dummy_hash)
         except Exception as error:  # noqa: BLE001  whatever it raises, no password could be checked
-            raise StartupError(f"password hashing fails ({error}); install requirements/auth.txt as it is") from None
+            raise StartupError(
+                f"password hashing fails ({error}); install the exact versions in requirements/auth.txt"
+            ) from None
         if not works:
-            raise StartupError("password hashing gives wrong results; install requirements/auth.txt as it is")
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Have a place among those who hash, or wait for it, for as long as the block lasts.
-
-        To be taken before anything else is done, so that it costs nothing to turn somebody away.
-
-        Raises:
-            Busy: there is none.
-        """
-        if self._taken >= self._capacity:
-            raise Busy("Too many passwords are waiting to be checked", retry_after=2)
-        self._taken += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
-
-    def turn(self) -> asyncio.Semaphore:
-        """Wait, by entering it, until a thread is as good as free; in the order in which they came."""
-        return self._turns
+            raise StartupError(
+                "password hashing gives wrong results; install the exact versions in requirements/auth.txt"
+            )
 
     async def hash(self, password: str) -> str:
         """Hash a password."""
         return await self._run(self._hash, password)
 
     async def verify(self, password: str, password_hash: str | None) -> tuple[bool, bool]:
-        """Check a password; without a hash, do the same work for nothing and say no.
+        """Check a password. Without a hash, do the same work and return False.
 
         Returns:
             Whether it is right, and whether the hash is outdated and should be replaced.
@@ -92,7 +108,7 @@ class PasswordHasher:
         return (right, outdated) if password_hash is not None else (False, False)
 
     def close(self) -> None:
-        """Let the threads end; what waits is dropped."""
+        """Let the threads end; hashes that have not begun are dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _hash(self, password: str) -> str:
@@ -100,18 +116,18 @@ class PasswordHasher:
 
     def _verify(self, password: str, password_hash: str) -> tuple[bool, bool]:
         right = self._context.verify(password, password_hash)
-        # a hash of a lower cost is checked sooner, which would tell that there is such an account: the rest of the
-        # time is spent for nothing. 2^n and 2^n, 2^(n+1), … up to one below make 2^cost together
+        # a hash of lower cost is checked faster, which would reveal that the account exists, so the rest of the time is
+        # spent anyway: 2^n rounds, and 2^n, 2^(n+1), … up to 2^(cost-1) more, make 2^cost together
         handler = self._context.handler("bcrypt_sha256")
         for cost in range(_cost_of(password_hash), self._cost):
             handler.using(rounds=cost).hash(password)
         return right, self._context.needs_update(password_hash)
 
     async def _run(self, function: Callable[..., R], *args: str) -> R:
-        # cancelled before its turn, because the client left, it is never computed
+        # if the client leaves before the hash begins, it is never computed
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
 
 def _cost_of(password_hash: str) -> int:
-    """log2 of the rounds, of `$2b$12$…` or `$bcrypt-sha256$v=2,t=2b,r=12$…`."""
+    """Return log2 of the rounds, from `$2b$12$…` or `$bcrypt-sha256$v=2,t=2b,r=12$…`."""
     return int(password_hash.split("$")[2].rpartition("=")[2])

@@ -1,4 +1,4 @@
-"""Every address of the auth service: who may use it, what it takes and what it answers."""
+"""Every route of the auth service: who may call it, what goes in and what comes out."""
 
 from auth_service import schemas
 from auth_service.errors import (
@@ -15,7 +15,7 @@ from auth_service.errors import (
 from auth_service.handlers import accounts, sessions, users
 from auth_service.model import ADMINISTER
 from shared.errors import NotFound
-from shared.routes import OPTIONAL, PUBLIC, SIGNED_IN, Reply, Route
+from shared.http.routes import OPTIONAL, PUBLIC, SIGNED_IN, Reply, Route
 
 _ACCOUNT = Reply(200, "The account", schemas.ACCOUNT)
 _USER = Reply(200, "The user", schemas.USER)
@@ -29,7 +29,7 @@ ROUTES = (
         accounts.register,
         PUBLIC,
         body=schemas.Registration,
-        replies=(Reply(201, "The account is open", schemas.ACCOUNT),),
+        replies=(Reply(201, "The account was opened", schemas.ACCOUNT),),
         errors=(EmailTaken, TooManyAttempts),
     ),
     Route(
@@ -102,8 +102,8 @@ ROUTES = (
         "/users",
         users.page,
         ADMINISTER,
-        query=schemas.UsersWanted,
-        replies=(Reply(200, "A page, who registered last first", schemas.USERS),),
+        query=schemas.UsersQuery,
+        replies=(Reply(200, "A page, newest first", schemas.USERS),),
         errors=(SessionEnded, AdminOnly),
     ),
     Route(

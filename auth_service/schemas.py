@@ -1,4 +1,4 @@
-"""The bodies and queries that the auth service reads, and the bodies that it writes."""
+"""What the auth service reads from requests and writes into answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from auth_service.model import Role, Session, User
-from auth_service.password_rules import MAX_LENGTH, normalised
-from shared.routes import Header, Id, Schema
-from shared.text import LINE, PROSE
-from shared.tokens import MAX_NAME
+from auth_service import model
+from auth_service.model import Role
+from auth_service.password_rules import MAX_LENGTH, normalized
+from shared.http.routes import Header, Id, Schema
+from shared.text_validation import LINE, PROSE
+from shared.tokens.claims import MAX_NAME
 
 _MAX_DECOMPOSED = 4
-"""Code points that one character can be sent as (canonical decomposition)."""
+"""Code points into which canonical decomposition can split one character."""
 
 
 def _composed(value: object) -> object:
-    """Let the characters be counted that are hashed: NFC, however they were sent."""
-    # what is longer is too long in any form, and a long run of marks takes quadratic time to compose
-    return normalised(value) if isinstance(value, str) and len(value) <= MAX_LENGTH * _MAX_DECOMPOSED else value
+    """Compose the characters before they are counted, because the NFC form is what gets hashed."""
+    # anything longer is too long in any form, and composing a long run of marks takes quadratic time
+    return normalized(value) if isinstance(value, str) and len(value) <= MAX_LENGTH * _MAX_DECOMPOSED else value
 
 
 Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), LINE]
@@ -34,17 +35,17 @@ Password = Annotated[
 NewPassword = Annotated[
     Password,
     Field(
-        description="At least 15 characters, unless the operator chose otherwise; none that everybody tries first, and"
-        " none made of the address or the name"
+        description="At least 15 characters, unless the operator chose otherwise; not a common password, and not made"
+        " from the address or the name"
     ),
 ]
 Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), LINE]
 RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
 
-SESSION_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
-USER_ID = Id(TypeAdapter(UUID), "a UUID in lower case")
+SESSION_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")
+USER_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")
 
-NO_STORE = Header("Cache-Control", "No cache may keep it", "no-store", "no-store")
+NO_STORE = Header("Cache-Control", "No cache may store it", "no-store", "no-store")
 
 
 class Registration(Schema):
@@ -88,23 +89,23 @@ class PasswordChange(Schema):
 
 
 class UserChange(Schema):
-    """Body of PATCH /users/{id}: what is not there stays as it is."""
+    """Body of PATCH /users/{id}: fields left out stay as they are."""
 
-    # only what was sent counts. Made by factories, the defaults stay out of the OpenAPI document too
+    # only the fields that were sent count. Default factories keep the defaults out of the OpenAPI document too
     disabled: bool = Field(default_factory=bool)
     role: Role = Field(default_factory=lambda: "user")
 
 
-class UsersWanted(Schema):
+class UsersQuery(Schema):
     """Query of GET /users."""
 
-    limit: Annotated[int, Field(ge=1, le=100, strict=False, description="Most users of a page")] = 20
-    cursor: str | None = Field(default=None, description="`next` of the page before")
+    limit: Annotated[int, Field(ge=1, le=100, strict=False, description="Maximum number of users")] = 20
+    cursor: str | None = Field(default=None, description="`next` of the previous page")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user, as that user sees the account."""
+    """An account, as its user sees it."""
 
     id: UUID
     email: str
@@ -114,14 +115,47 @@ class Account:
     updated_at: datetime
 
     @classmethod
-    def of(cls, user: User) -> Self:
-        """What of a user is shown."""
-        return cls(user.id, user.email, user.name, user.role, user.created_at, user.updated_at)
+    def of(cls, user: model.User) -> Self:
+        """Show a user."""
+        return cls(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account, without its password hash."""
+
+    id: UUID
+    email: str
+    name: str
+    role: Role
+    disabled_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, user: model.User) -> Self:
+        """Show a user to an admin."""
+        return cls(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            disabled_at=user.disabled_at,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A page of users, as an admin sees them, and the cursor of the next page if there is one."""
+    """A page of users, and the cursor of the next page if there is one."""
 
     items: Sequence[User]
     next: str | None
@@ -129,7 +163,7 @@ class Users:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a log-in gives (RFC 6749 section 5.1)."""
+    """Answer of POST /login and POST /refresh (RFC 6749 section 5.1)."""
 
     access_token: str
     token_type: Literal["Bearer"]
@@ -140,7 +174,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """One place where the user is signed in; `current` is the one that asks."""
+    """One place where the user is signed in; `current` marks the one that is asking."""
 
     id: UUID
     device: str
@@ -153,23 +187,23 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
-    """Everywhere the user is signed in."""
+    """All places where the user is signed in."""
 
     items: Sequence[SignedIn]
 
     @classmethod
-    def of(cls, sessions: Iterable[Session], current: UUID) -> Self:
-        """What is shown of sessions, one of which asks."""
+    def of(cls, sessions: Iterable[model.Session], current: UUID) -> Self:
+        """Show sessions, one of which is asking."""
         return cls(
             [
                 SignedIn(
-                    session.id,
-                    session.device,
-                    session.address,
-                    session.created_at,
-                    session.last_used_at,
-                    session.expires_at,
-                    session.id == current,
+                    id=session.id,
+                    device=session.device,
+                    address=session.address,
+                    created_at=session.created_at,
+                    last_used_at=session.last_used_at,
+                    expires_at=session.expires_at,
+                    current=session.id == current,
                 )
                 for session in sessions
             ]

@@ -1,33 +1,33 @@
-"""The rules of sessions: what a log-in opens, how it is continued, and when it is over."""
+"""The rules of sessions: opening them at log-in, continuing them with refresh tokens, and ending them."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from auth_service.accounts import refused
+from auth_service.accounts import credentials_invalid
 from auth_service.errors import AdminOnly, RefreshTokenInvalid, RefreshTokenReused, SessionEnded
 from auth_service.model import Client, Event, Session, User
 from auth_service.refresh_tokens import SECRET_BYTES, RefreshToken
 from auth_service.signing import AccessToken, Signer
 from auth_service.store.sessions import SessionStore
 from shared.errors import NotFound
-from shared.tokens import Claims
+from shared.tokens.claims import Claims
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a log-in and a refresh give."""
+    """What a log-in or a refresh returns."""
 
     access: AccessToken
     refresh: RefreshToken
 
 
 class Sessions:
-    """What one can do with sessions.
+    """Everything a client can do with sessions.
 
     Args:
-        store: Where they are kept.
+        store: The sessions.
         signer: Signs the access tokens.
     """
 
@@ -36,99 +36,97 @@ class Sessions:
         self._signer = signer
 
     async def open(self, user: User, password_hash: str, client: Client, now: float) -> Tokens:
-        """Open a session for a user whose password fits this hash, and sign its first access token.
+        """Open a session for a user whose password matched this hash, and sign its first access token.
 
         Raises:
-            CredentialsInvalid: the user was disabled or deleted meanwhile, or has another password.
+            CredentialsInvalid: the user has been disabled or deleted, or has changed the password since.
         """
         session_id, token = uuid4(), RefreshToken.new()
         event = Event("logged_in", user.id, user.id, session_id=session_id, address=client.address)
         if not await self._store.add(
             session_id, user.id, password_hash=password_hash, token=token, client=client, event=event
         ):
-            raise refused()
+            raise credentials_invalid()
         return Tokens(self._signer.mint(user, session_id, now), token)
 
     async def refresh(self, text: str, client: Client, now: float) -> Tokens:
-        """Continue a session: a new access token, and the refresh token to use from now on.
+        """Continue a session: return a new access token, and the refresh token to use from now on.
 
-        A token is replaced at its use, but not twice in 10 s: within that grace whoever comes with it, or with its
-        predecessor, gets the current one. So two tabs, or an answer that was lost, do no harm.
+        Using a token replaces it, but not twice within the grace period. Until it ends, the token and its predecessor
+        both return the current token, so that two tabs or a lost answer do no harm.
 
         Raises:
-            RefreshTokenReused: the token was replaced before, so two have it; the session is over for both.
-            RefreshTokenInvalid: it is none, or its session is over.
+            RefreshTokenReused: the token had already been replaced, so two parties have it. The session was ended.
+            RefreshTokenInvalid: the token is invalid or its session has ended.
         """
         token = RefreshToken.parse(text)
         nonce = secrets.token_bytes(SECRET_BYTES)
         found = None if token is None else await self._store.refresh(token, nonce, client)
         if token is None or found is None:
-            raise RefreshTokenInvalid(
-                "The refresh token is none of ours, or its session is over", hint="Sign in again."
-            )
+            raise RefreshTokenInvalid("The refresh token is invalid or its session has ended", hint="Sign in again.")
         match found.outcome:
             case "reused":
                 raise RefreshTokenReused(
-                    "The refresh token was replaced before, so somebody else has it too; the session was ended",
-                    hint="Sign in again, and change the password if this was not a program of yours.",
+                    "The refresh token had already been replaced, so someone else may have it; the session was ended",
+                    hint="Sign in again. If this wasn't you, change your password.",
                 )
             case "rotated":
                 token = token.successor(nonce)
             case "previous":
-                assert found.nonce is not None, "within the grace the row has it"
+                assert found.nonce is not None, "the row has it during the grace period"
                 token = token.successor(found.nonce)
             case "current":
                 pass
         return Tokens(self._signer.mint(found.user, found.session_id, now), token)
 
     async def user_of(self, claims: Claims) -> User:
-        """Return the user whom a verified token belongs to, as the database knows that user now.
+        """Return the user of a verified token, from the database.
 
-        What the token says of name and scope is not taken: auth's own routes go by the row.
+        The name and scope in the token are ignored: auth's own routes go by the row.
 
         Raises:
-            SessionEnded: the session was ended, or the user disabled or deleted.
+            SessionEnded: the session has ended, or the user was disabled or deleted.
         """
         user = await self._store.user_of(claims.sid, claims.sub)
         if user is None:
-            raise SessionEnded("The session of this token was ended", hint="Sign in again.")
+            raise SessionEnded("The session of this token has ended", hint="Sign in again.")
         return user
 
     async def admin_of(self, claims: Claims) -> User:
-        """Return the user of a verified token, who is an admin by the row, whatever the token says.
+        """Return the user of a verified token, who must be an admin in the database, whatever the token says.
 
         Raises:
-            SessionEnded: as `user_of`.
-            AdminOnly: the user is none, or no longer.
+            SessionEnded: as for `user_of`.
+            AdminOnly: the user is not an admin.
         """
         user = await self.user_of(claims)
         if user.role != "admin":
-            raise AdminOnly("Your account can't administer any more")
+            raise AdminOnly("Your account is no longer an admin")
         return user
 
     async def list(self, claims: Claims) -> Sequence[Session]:
-        """Return the sessions of the signed-in user.
+        """Return the signed-in user's sessions.
 
         Raises:
-            SessionEnded: as `user_of`.
+            SessionEnded: as for `user_of`.
         """
         return await self._store.of_user((await self.user_of(claims)).id)
 
     async def log_out(self, text: str, client: Client) -> None:
-        """End the session of a refresh token. One that is over, or never was, is fine too."""
+        """End the session of a refresh token; invalid tokens and ended sessions are ignored."""
         token = RefreshToken.parse(text)
         if token is not None:
             await self._store.end_family(token, client.address)
 
     async def log_out_by(self, claims: Claims, client: Client) -> None:
-        """End the session of an access token. One that is over is fine too."""
+        """End the session of an access token; an ended session is ignored."""
         await self._store.end(claims.sid, claims.sub, client.address)
 
     async def end(self, claims: Claims, session_id: UUID, client: Client) -> None:
-        """End a session of the signed-in user.
+        """End one of the signed-in user's sessions.
 
         Raises:
-            SessionEnded: as `user_of`.
+            SessionEnded: as for `user_of`.
             NotFound: the user has no such session.
         """
         user = await self.user_of(claims)
@@ -136,9 +134,9 @@ class Sessions:
             raise NotFound("You have no such session")
 
     async def end_all(self, claims: Claims, client: Client) -> None:
-        """End every session of the signed-in user, this one too.
+        """End all of the signed-in user's sessions, including this one.
 
         Raises:
-            SessionEnded: as `user_of`.
+            SessionEnded: as for `user_of`.
         """
         await self._store.end_all((await self.user_of(claims)).id, client.address)

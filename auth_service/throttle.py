@@ -1,106 +1,121 @@
-"""Who may try again, and when: guesses are counted in Postgres, before a hash is computed, for all replicas alike."""
+"""Slows down guessing. Attempts are counted in Postgres before a hash is computed, so all replicas share the counts."""
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from auth_service.errors import TooManyAttempts
-from auth_service.model import Client
-from auth_service.store.attempts import AttemptStore, Kind, MustWait
+from auth_service.model import Client, Limit
+from auth_service.passwords import HashingQueue
+from auth_service.store.attempts import AttemptStore
+
+WINDOW_SECONDS = 15 * 60.0
+"""Failures are counted in windows of this length, starting with the first failure."""
+
+ACCOUNT_FROM_NETWORK = Limit("pair", failures=5, first_wait=1, longest_wait=60)
+"""For one account from one network. A correct password clears it."""
+
+ACCOUNT = Limit("account", failures=20, first_wait=1, longest_wait=60)
+"""For one account from all networks. Networks where the account has signed in before are exempt."""
+
+NETWORK = Limit("network", failures=50)
+"""For one network on all accounts; then it waits for the rest of the window."""
+
+REGISTRATIONS = Limit("register", failures=50)
+"""For registrations from one network; then it waits for the rest of the window."""
+
+KNOWN_SECONDS = 90 * 86_400.0
+"""How long a network stays exempt without another log-in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """A try at a password, counted as failed by these keys."""
+class Attempt:
+    """An attempt that has been counted as failed."""
 
     counted: Collection[bytes]
     known: bytes
 
 
 class Throttle:
-    """Counts tries.
+    """Decides who may try a password or register now.
 
-    By account and network together: after 5 failures in 15 minutes, a wait that doubles from 1 s to 60 s. By account
-    over all networks: the same after 20, but a network with an earlier success there does not feel it, so nobody can
-    lock another out. By network: 50 in 15 minutes, and as many registrations.
+    Args:
+        store: The counts.
+        queue: The queue for hashing that every attempt must go through.
     """
 
-    def __init__(self, store: AttemptStore) -> None:
+    def __init__(self, store: AttemptStore, queue: HashingQueue) -> None:
         self._store = store
+        self._queue = queue
 
-    async def may_try(self, email_key: str, client: Client) -> None:
-        """Count nothing.
+    def password(self, email_key: str, client: Client) -> AbstractAsyncContextManager[Attempt]:
+        """Hold a turn at hashing, for one attempt at an account's password.
 
-        Raises:
-            TooManyAttempts: as `try_password`.
-        """
-        with _refused():
-            await self._store.look(_keys(email_key, client), _known(email_key, client))
-
-    async def try_password(self, email_key: str, client: Client) -> Try:
-        """Count a try at a password as failed; `succeeded` takes it back.
+        The attempt counts as failed from the start of the block; call `succeeded` if it wasn't.
 
         Args:
-            email_key: The account, whether or not there is one: waiting tells nothing about that.
+            email_key: The account. It need not exist, so that waiting reveals nothing.
             client: Who tries.
 
         Raises:
-            TooManyAttempts: not now. Nothing was counted, and no hash is to be computed.
+            TooManyAttempts: not now. Nothing was counted.
+            Busy: too many passwords are waiting to be checked. Nothing was counted.
         """
-        known = _known(email_key, client)
-        with _refused():
-            return Try(await self._store.count(_keys(email_key, client), known), known)
+        keys = {
+            _key("pair", email_key, client.network): ACCOUNT_FROM_NETWORK,
+            _key("account", email_key): ACCOUNT,
+            _key("network", client.network): NETWORK,
+        }
+        return self._attempt(keys, _key("known", email_key, client.network))
 
-    async def succeeded(self, tried: Try) -> None:
-        """Take back what was counted for a right password, and remember the network as known at this account."""
-        await self._store.succeeded(tried.counted, tried.known)
-
-    async def may_register(self, client: Client) -> None:
-        """Count nothing.
+    def registration(self, client: Client) -> AbstractAsyncContextManager[Attempt]:
+        """Hold a turn at hashing, for one registration.
 
         Raises:
-            TooManyAttempts: as `try_registration`.
+            TooManyAttempts, Busy: as for `password`.
         """
-        with _refused():
-            await self._store.look(_registration(client))
+        return self._attempt({_key("register", client.network): REGISTRATIONS}, b"")
 
-    async def try_registration(self, client: Client) -> None:
-        """Count a registration.
+    async def succeeded(self, attempt: Attempt) -> None:
+        """Undo the count of an attempt whose password was right, and remember its network as known to the account."""
+        await self._store.succeeded(attempt.counted, attempt.known)
+
+    @asynccontextmanager
+    async def _attempt(self, keys: Mapping[bytes, Limit], known: bytes) -> AsyncIterator[Attempt]:
+        with self._queue.place():
+            await self._limits_in_force(keys, known)  # refused before waiting in the queue
+            async with self._queue.turn():
+                # not counted earlier: a client that gives up in the queue hasn't failed, and a burst of correct
+                # passwords from one network doesn't look like guessing
+                yield Attempt(await self._count(keys, known), known)
+
+    async def _count(self, keys: Mapping[bytes, Limit], known: bytes) -> Collection[bytes]:
+        while True:
+            limits = await self._limits_in_force(keys, known)
+            if await self._store.count(limits, WINDOW_SECONDS):
+                return list(limits)
+            # another attempt was counted in between, and it may have started a wait
+
+    async def _limits_in_force(self, keys: Mapping[bytes, Limit], known: bytes) -> Mapping[bytes, Limit]:
+        """Return the limits that apply to this attempt.
 
         Raises:
-            TooManyAttempts: there were too many from this network.
+            TooManyAttempts: one of them says to wait.
         """
-        with _refused():
-            await self._store.count(_registration(client))
-
-
-def _keys(email_key: str, client: Client) -> dict[bytes, Kind]:
-    return {
-        _key("pair", email_key, client.network): "pair",
-        _key("account", email_key): "account",
-        _key("network", client.network): "network",
-    }
-
-
-def _known(email_key: str, client: Client) -> bytes:
-    return _key("known", email_key, client.network)
-
-
-def _registration(client: Client) -> dict[bytes, Kind]:
-    return {_key("register", client.network): "register"}
+        standing = await self._store.standing(list(keys), known, KNOWN_SECONDS)
+        limits = {key: limit for key, limit in keys.items() if not (standing.is_known and limit is ACCOUNT)}
+        kinds = {limit.kind for limit in limits.values()}
+        waits = [seconds for kind, seconds in standing.waits.items() if kind in kinds]
+        if waits:
+            seconds = math.ceil(max(waits))
+            raise TooManyAttempts(
+                f"There were too many attempts; try again in {seconds} s", data={"retry_after": seconds}
+            )
+        return limits
 
 
 def _key(*parts: str) -> bytes:
-    """What a row is found by; it does not show the address."""
+    """Return what a row is found by; it doesn't reveal the address."""
     return hashlib.sha256("\0".join(parts).encode()).digest()
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except MustWait as error:
-        seconds = math.ceil(error.seconds)
-        raise TooManyAttempts(f"There were too many attempts; try again in {seconds} s", retry_after=seconds) from None

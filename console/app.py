@@ -1,4 +1,4 @@
-"""The console's server: the files of the page, what the page is told, and the headers that hold it in."""
+"""The console's server: the page's files, its configuration, and the headers that confine it."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from console.settings import Settings
-from shared import files, wire
+from shared.http import protocol_errors, static_files
+from shared.tokens.checks import CHECKS
 
 PAGE = Path(__file__).parent / "page"
 
@@ -18,7 +19,6 @@ def create_app(settings: Settings) -> web.Application:
     Raises:
         StartupError: the gallery can't be read.
     """
-    wire.install()
     gallery = settings.gallery()
     config = {
         "auth": settings.auth_url,
@@ -29,24 +29,28 @@ def create_app(settings: Settings) -> web.Application:
     async def show_config(_: web.Request) -> web.Response:
         return web.json_response(config)
 
+    async def show_checks(_: web.Request) -> web.Response:
+        return web.json_response([{"number": c.number, "name": c.name, "sentence": c.sentence} for c in CHECKS])
+
     async def live(_: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     app = web.Application()
     app.router.add_get("/config.json", show_config)
+    app.router.add_get("/checks.json", show_checks)
     app.router.add_get("/health/live", live)
-    app.router.add_get("/", files.handler(PAGE / "index.html"))
-    # one route for each file, found at start: there is no path that a request could lead astray
+    app.router.add_get("/", static_files.handler(PAGE / "index.html"))
+    # one route per file, listed at start, so no request can reach another path
     for file in sorted(PAGE.iterdir()):
-        if file.suffix in files.TYPES and file.name != "index.html":
-            app.router.add_get(f"/{file.name}", files.handler(file))
+        if file.suffix in static_files.TYPES and file.name != "index.html":
+            app.router.add_get(f"/{file.name}", static_files.handler(file))
     app.on_response_prepare.append(_finish_headers(_policy(settings)))
-    app.on_response_prepare.append(wire.without_name)
+    app.on_response_prepare.append(protocol_errors.without_server_header)
     return app
 
 
 def _policy(settings: Settings) -> str:
-    """The Content-Security-Policy: scripts and styles of this server alone, calls to the two services alone."""
+    """Return the Content-Security-Policy: scripts and styles only from here, calls only to the two services."""
     services = " ".join(dict.fromkeys(_origin(url) for url in (settings.auth_url, settings.posts_url)))
     return "; ".join(
         (

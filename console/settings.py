@@ -1,4 +1,4 @@
-"""Every variable that the console reads."""
+"""The console's settings."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from shared import variables
+from shared import settings
 from shared.errors import StartupError
 from shared.logs import Format
-from shared.variables import Port
+from shared.settings import Port
 
-# what stands in a Content-Security-Policy can hold no space, comma or semicolon, and CSP knows no IPv6 address
+# goes into a Content-Security-Policy, which allows no spaces, commas, semicolons or IPv6 addresses
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 
 
@@ -22,7 +22,7 @@ def _base_url(url: str) -> str:
     except ValueError:  # a port over 65535
         fits = False
     if not fits:
-        raise ValueError("it must be a base URL that the browser can reach, such as http://127.0.0.1:8001")
+        raise ValueError("it must be a base URL that browsers can reach, such as http://127.0.0.1:8001")
     return url.rstrip("/")
 
 
@@ -30,7 +30,7 @@ BaseURL = Annotated[str, AfterValidator(_base_url)]
 
 
 class Exhibit(BaseModel):
-    """A token of the gallery: signed well, and yet not to be believed."""
+    """A token in the gallery: correctly signed, and yet refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -42,23 +42,23 @@ class Exhibit(BaseModel):
 _GALLERY = TypeAdapter(list[Exhibit])
 
 
-class Settings(variables.Settings):
-    """What the console is told."""
+class Settings(settings.Settings):
+    """Everything that can be set."""
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")] = 8000
     auth_url: Annotated[BaseURL, Field(description="Base URL of the auth service, as the browser reaches it")]
     posts_url: Annotated[BaseURL, Field(description="Base URL of the posts service, as the browser reaches it")]
     gallery_file: Annotated[
-        Path | None, Field(description="Tokens that only the holder of the key can make: a list of name, about, token")
+        Path | None, Field(description="Tokens that take the key to make: a list of name, about, token")
     ] = None
-    log_format: Annotated[Format, Field(description="json, or text for reading at a terminal")] = "json"
+    log_format: Annotated[Format, Field(description="json, or text for reading in a terminal")] = "json"
 
     def gallery(self) -> list[Exhibit] | None:
-        """Read the gallery; None where there is none.
+        """Read the gallery, or return None if there is none.
 
         Raises:
-            StartupError: the file can't be read, or is no gallery.
+            StartupError: the file can't be read, or is not a gallery.
         """
         if self.gallery_file is None:
             return None

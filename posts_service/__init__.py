@@ -1,5 +1,5 @@
-"""The posts service: a resource service behind access tokens.
+"""The posts service: a resource service that verifies access tokens by itself.
 
-Of authentication it holds the shared secret and nothing else. It never asks the auth service, and does not know where
-that is.
+For authentication it has the shared secret and nothing else. It never calls the auth service, and doesn't know its
+address.
 """

@@ -1,4 +1,4 @@
-"""The wiring of the posts service: which part is given which. The only place that knows them all."""
+"""The wiring of the posts service: the only module that knows every part."""
 
 import time
 from pathlib import Path
@@ -6,30 +6,36 @@ from pathlib import Path
 from aiohttp import web
 
 from posts_service import __doc__ as description
-from posts_service.handlers import POSTS
+from posts_service.handlers.posts import POSTS
 from posts_service.posts import Posts
 from posts_service.routes import ROUTES
 from posts_service.settings import Settings
-from posts_service.store import PostStore
-from shared import service
-from shared.database import Database, migrations_in
-from shared.service import Clock
-from shared.sweep import Sweeper
+from posts_service.store.idempotency import IdempotencyStore
+from posts_service.store.posts import PostStore
+from shared.database.migrations import migrations_in
+from shared.database.pool import Database
+from shared.database.sweep import sweeping
+from shared.http.application import Clock, application, while_serving
 
 BODY_LIMIT = 2 * 1024 * 1024
-"""Bytes of a request body."""
+"""The largest request body accepted, in bytes."""
 
 
 def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
-    """Build the service; `clock` gives the seconds since the epoch that token times go by.
+    """Build the service.
+
+    Args:
+        settings: Its settings.
+        clock: The clock for token times, in seconds since the epoch.
 
     Raises:
         StartupError: a setting can't be used, or a key is unsafe.
     """
     verifier = settings.verifier()
     database = create_database(settings)
+    keys = IdempotencyStore(database)
 
-    app = service.application(
+    app = application(
         settings,
         verifier,
         ROUTES,
@@ -38,14 +44,13 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         database=database,
         clock=clock,
     )
-    store = PostStore(database)
-    app[POSTS] = Posts(store)
-    app.cleanup_ctx.append(Sweeper(store.sweep).lifespan)
+    app[POSTS] = Posts(PostStore(database), keys)
+    while_serving(app, lambda: sweeping(keys.sweep))
     return app
 
 
 def create_database(settings: Settings) -> Database:
-    """The service's own Postgres, not yet opened."""
+    """Build the service's database, not yet opened."""
     return Database(
         settings.database_dsn(),
         connections=settings.database_connections,

@@ -1,21 +1,21 @@
-"""Every error that the posts service has beyond those of shared/."""
+"""The posts service's own errors; shared/errors.py has the rest."""
 
-from shared.errors import Problem
-
-
-class NotTheAuthor(Problem):
-    """The post belongs to somebody else."""
-
-    status, code = 403, "not_the_author"
+from shared.errors import DomainError, Kind
 
 
-class VersionMismatch(Problem):
-    """The post was changed since it was read; `ETag` has its present version."""
+class NotTheAuthor(DomainError):
+    """The post belongs to someone else."""
 
-    status, code = 412, "version_mismatch"
+    kind, code = Kind.FORBIDDEN, "not_the_author"
 
 
-class IdempotencyMismatch(Problem):
-    """The Idempotency-Key was used for another post."""
+class VersionMismatch(DomainError):
+    """The post has changed since it was read."""
 
-    status, code = 422, "idempotency_mismatch"
+    kind, code = Kind.VERSION_MISMATCH, "version_mismatch"
+
+
+class IdempotencyMismatch(DomainError):
+    """The idempotency key was used for a different post."""
+
+    kind, code = Kind.INVALID, "idempotency_mismatch"

@@ -1,4 +1,4 @@
-"""The words that the posts service is written in."""
+"""The domain vocabulary of the posts service."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ MODERATE = "posts:moderate"
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who acts, as the token says."""
+    """The user who is acting, as named by the token."""
 
     id: UUID
     name: str
     moderates: bool
-    """Whether posts of others may be changed and deleted."""
+    """Whether they may change and delete other users' posts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post. `author_name` is what the author's token said when the post was written."""
+    """One post. `author_name` is the name in the author's token when the post was written."""
 
     id: int
     author_id: UUID
@@ -36,28 +36,37 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which posts a list shows: those for which all that is not None holds."""
+class NewPost:
+    """The content of a post that is not stored yet."""
 
-    author_id: UUID | None = None
-    tags: Sequence[str] = ()
-    """Every one of them."""
-    words: str | None = None
-    """As one types them into a search box: words, "phrases", or, -not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some posts, the newest first, and the cursor of the next page if there is one."""
-
-    items: list[Post]
-    next: str | None
+    title: str
+    body: str
+    tags: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What of a post is to be changed; None stays as it is."""
+    """The changes to a post; None leaves a field as it is."""
 
     title: str | None = None
     body: str | None = None
     tags: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which posts a list includes: those that meet every condition that is not None."""
+
+    author_id: UUID | None = None
+    tags: Sequence[str] = ()
+    """Tags that a post must all have."""
+    words: str | None = None
+    """A search as typed into a search box: words, "phrases", or, -not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some posts, newest first, and the cursor of the next page if there is one."""
+
+    items: list[Post]
+    next: str | None

@@ -1,46 +1,56 @@
-"""The rules of posts: what a page is, who may write what, and under which name."""
+"""The rules of posts: what a page contains, and who may write, change and delete what."""
 
 import hashlib
 import json
 import unicodedata
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from posts_service.errors import IdempotencyMismatch
-from posts_service.model import MODERATE, Author, Edit, Filter, Page, Post
-from posts_service.store import PostStore
+from posts_service.errors import IdempotencyMismatch, NotTheAuthor, VersionMismatch
+from posts_service.model import MODERATE, Author, Edit, Filter, NewPost, Page, Post
+from posts_service.store.idempotency import IdempotencyStore
+from posts_service.store.posts import Found, PostStore
 from shared import cursor
-from shared.tokens import Claims
+from shared.errors import NotFound
+from shared.tokens.claims import Claims
 
 PAGE_CHARACTERS = 500_000
-"""Of bodies on one page: a hundred of the longest posts would be an answer of tens of megabytes."""
+"""Characters of bodies on one page; a hundred of the longest posts would make an answer of tens of megabytes."""
 
 _ID_BYTES = 8
 _FILTER_BYTES = 8
-_FIRST = 2**63 - 1
+_NEWEST = 2**63 - 1
 
 
 class Posts:
-    """What one can do with posts."""
+    """Everything a client can do with posts.
 
-    def __init__(self, store: PostStore) -> None:
+    Args:
+        store: The posts.
+        keys: The idempotency keys that were used.
+    """
+
+    def __init__(self, store: PostStore, keys: IdempotencyStore) -> None:
         self._store = store
+        self._keys = keys
 
     async def page(self, wanted: Filter, after: str | None, limit: int) -> Page:
-        """Return a page of what the filter lets through.
+        """Return a page of the posts that match the filter.
 
         Raises:
-            CursorInvalid: `after` is no cursor of a list with this filter.
+            CursorInvalid: `after` was not issued for a list with this filter.
         """
         fingerprint = _fingerprint(wanted)
-        before = _FIRST
+        before = _NEWEST
         if after is not None:
             position = cursor.read(after, _ID_BYTES + _FILTER_BYTES)
             if position[_ID_BYTES:] != fingerprint:
                 raise cursor.CursorInvalid(
-                    "The cursor was made for other filters", hint="Leave the filters as they were, or the cursor out."
+                    "The cursor was issued for different filters",
+                    hint="Repeat the filters of the first page, or leave cursor out.",
                 )
-            before = int.from_bytes(position[:_ID_BYTES], signed=True)  # as Postgres has it, whoever made it up
-        found = await self._store.page(wanted, before, limit + 1)  # one more tells whether there is a next page
+            before = int.from_bytes(position[:_ID_BYTES], signed=True)  # any 8 bytes make a bigint, forged ones too
+        found = await self._store.page(wanted, before, limit + 1)  # one more shows whether there is a next page
         items = _fitting(found[:limit])
         more = len(found) > len(items)
         return Page(items, cursor.write(items[-1].id.to_bytes(_ID_BYTES) + fingerprint) if more else None)
@@ -49,75 +59,110 @@ class Posts:
         """Return a post.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such post.
         """
-        return await self._store.find(post_id)
+        post = await self._store.find(post_id)
+        if post is None:
+            raise _not_found(post_id)
+        return post
 
-    async def write(self, claims: Claims, title: str, body: str, tags: Sequence[str], key: str | None) -> Post:
-        """Write a post in the name of whom the token belongs to.
+    async def write(self, by: Author, new: NewPost, key: str | None) -> Post:
+        """Write a post.
 
         Args:
-            claims: Who writes.
-            title: The title.
-            body: The text.
-            tags: As they were sent.
-            key: The Idempotency-Key: the same post under the same key is written once, and answered as the first
-                time, for 24 hours.
+            by: The author.
+            new: The content; tags as they were sent.
+            key: An idempotency key. For 24 hours, the same post with the same key is written once and always gets the
+                first answer.
 
         Raises:
-            IdempotencyMismatch: the key was used for another post.
+            IdempotencyMismatch: the key was used for a different post.
         """
-        kept, by = normalised(tags), author(claims)
+        post = replace(new, tags=normalized(new.tags))
         if key is None:
-            return await self._store.add(by, title, body, kept)
-        request_hash = hashlib.sha256(json.dumps([title, body, list(tags)]).encode()).digest()
-        found = await self._store.add_once(by, title, body, kept, key=key, request_hash=request_hash)
+            return await self._store.add(by, post)
+        request_hash = hashlib.sha256(json.dumps([new.title, new.body, new.tags]).encode()).digest()
+        found = await self._keys.add_post(by, post, key, request_hash)
         if isinstance(found, Post):
             return found
         if found.request_hash != request_hash:
             raise IdempotencyMismatch(
-                "This Idempotency-Key was used for another post", hint="Make a new key for each new post."
+                "This idempotency key was used for a different post", hint="Use a new key for each new post."
             )
-        # as it was answered at first, also when it was changed or deleted since
-        written = found.created_at
-        return Post(found.post_id, by.id, found.author_name, title, body, kept, 1, written, written)
+        # the first answer, even if the post has been changed or deleted since
+        return Post(
+            id=found.post_id,
+            author_id=by.id,
+            author_name=found.author_name,
+            title=post.title,
+            body=post.body,
+            tags=post.tags,
+            version=1,
+            created_at=found.created_at,
+            updated_at=found.created_at,
+        )
 
-    async def edit(self, post_id: int, claims: Claims, edit: Edit, versions: Collection[int] | None) -> Post:
-        """Change a post, if it has one of these versions (None: whatever it has).
+    async def edit(self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None) -> Post:
+        """Change a post.
+
+        Args:
+            post_id: Which post.
+            by: Who changes it.
+            edit: The changes.
+            versions: The versions that may be changed; None for any.
 
         Raises:
-            NotFound: there is none.
-            NotTheAuthor: it is somebody else's, and the token has no posts:moderate.
-            VersionMismatch: it has another version by now.
+            NotFound: there is no such post.
+            NotTheAuthor: it belongs to someone else, and `by` is not a moderator.
+            VersionMismatch: it has a different version.
         """
-        kept = edit if edit.tags is None else Edit(edit.title, edit.body, normalised(edit.tags))
-        return await self._store.change(post_id, author(claims), kept, versions)
+        changes = edit if edit.tags is None else replace(edit, tags=normalized(edit.tags))
+        return _allowed(await self._store.change(post_id, by, changes, versions), post_id, by)
 
-    async def delete(self, post_id: int, claims: Claims, versions: Collection[int] | None) -> None:
-        """Delete a post, if it has one of these versions (None: whatever it has).
+    async def delete(self, post_id: int, by: Author, versions: Collection[int] | None) -> None:
+        """Delete a post.
 
         Raises:
-            NotFound, NotTheAuthor, VersionMismatch: as `edit`.
+            NotFound, NotTheAuthor, VersionMismatch: as for `edit`.
         """
-        await self._store.remove(post_id, author(claims), versions)
+        _allowed(await self._store.remove(post_id, by, versions), post_id, by)
 
-    async def delete_all(self, claims: Claims) -> int:
-        """Delete all posts of whom the token belongs to, and return how many there were."""
-        return await self._store.remove_all(author(claims))
+    async def delete_all(self, by: Author) -> int:
+        """Delete all posts of an author, and return how many there were."""
+        return await self._store.remove_all(by.id)
 
 
 def author(claims: Claims) -> Author:
-    """Who the token says is acting, and whether as a moderator."""
+    """Return who is acting, according to the token, and whether they moderate."""
     return Author(claims.sub, claims.name, moderates=MODERATE in claims.scope)
 
 
-def normalised(tags: Sequence[str]) -> list[str]:
-    """Tags without outer space, in lower case, in NFC (last: lower case may undo it), each once, in the order given."""
+def normalized(tags: Sequence[str]) -> list[str]:
+    """Return tags trimmed, in lower case and in NFC (in this order: lowering may undo NFC), without duplicates."""
     return list(dict.fromkeys(unicodedata.normalize("NFC", tag.strip().lower()) for tag in tags))
 
 
+def _allowed(found: Found | None, post_id: int, by: Author) -> Post:
+    """Return the post that was changed or deleted, or say why nothing was."""
+    if found is None:
+        raise _not_found(post_id)
+    if found.post is not None:
+        return found.post
+    if found.author_id != by.id and not by.moderates:
+        raise NotTheAuthor(f"Post {post_id} belongs to someone else")
+    raise VersionMismatch(
+        f"Post {post_id} now has version {found.version}",
+        hint="Read it again, and apply your change to the current version.",
+        data={"version": found.version},
+    )
+
+
+def _not_found(post_id: int) -> NotFound:
+    return NotFound(f"There is no post {post_id}")
+
+
 def _fitting(posts: list[Post]) -> list[Post]:
-    """As many of the posts as make a page of PAGE_CHARACTERS, one at least."""
+    """Return as many posts as fit on a page of PAGE_CHARACTERS, but at least one."""
     characters = 0
     for position, post in enumerate(posts):
         characters += len(post.body)
@@ -127,6 +172,6 @@ def _fitting(posts: list[Post]) -> list[Post]:
 
 
 def _fingerprint(wanted: Filter) -> bytes:
-    """What tells one filter from another; a cursor carries it."""
+    """Return what tells one filter from another; a cursor carries it."""
     content = json.dumps([str(wanted.author_id), sorted(wanted.tags), wanted.words])
     return hashlib.sha256(content.encode()).digest()[:_FILTER_BYTES]

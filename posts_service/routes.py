@@ -1,10 +1,11 @@
-"""Every address of the posts service: the scope that it wants, what it takes and what it answers."""
+"""Every route of the posts service: the scope that it needs, what goes in and what comes out."""
 
-from posts_service import handlers, schemas
+from posts_service import schemas
 from posts_service.errors import IdempotencyMismatch, NotTheAuthor, VersionMismatch
+from posts_service.handlers import posts
 from posts_service.model import READ, WRITE
-from shared.conditions import IF_MATCH, IF_NONE_MATCH
-from shared.routes import JSON, Reply, Route
+from shared.http.conditional_requests import IF_MATCH, IF_NONE_MATCH
+from shared.http.routes import JSON, Reply, Route
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -14,42 +15,42 @@ ROUTES = (
     Route(
         "GET",
         "/posts",
-        handlers.page,
+        posts.page,
         READ,
-        query=schemas.PageWanted,
-        replies=(Reply(200, "A page, the newest first", schemas.PAGE, sometimes=(schemas.LINK,)),),
+        query=schemas.PageQuery,
+        replies=(Reply(200, "A page, newest first", schemas.PAGE, sometimes=(schemas.LINK,)),),
     ),
     Route(
         "POST",
         "/posts",
-        handlers.create,
+        posts.create,
         WRITE,
         headers=(schemas.IDEMPOTENCY_KEY,),
         body=schemas.NewPost,
-        replies=(Reply(201, "It is written", schemas.POST, headers=(schemas.ETAG, schemas.LOCATION)),),
+        replies=(Reply(201, "The post was created", schemas.POST, headers=(schemas.ETAG, schemas.LOCATION)),),
         errors=(IdempotencyMismatch,),
     ),
     Route(
         "DELETE",
         "/posts",
-        handlers.delete_own,
+        posts.delete_own,
         WRITE,
-        query=schemas.Removal,
-        replies=(Reply(200, "They are gone", schemas.REMOVED),),
+        query=schemas.DeletionQuery,
+        replies=(Reply(200, "The posts were deleted", schemas.REMOVED),),
     ),
     Route(
         "GET",
         "/posts/{id}",
-        handlers.show,
+        posts.show,
         READ,
         id=schemas.POST_ID,
         headers=(IF_NONE_MATCH,),
-        replies=(_POST, Reply(304, "It is as it was", headers=(schemas.ETAG,))),
+        replies=(_POST, Reply(304, "Not modified", headers=(schemas.ETAG,))),
     ),
     Route(
         "PATCH",
         "/posts/{id}",
-        handlers.edit,
+        posts.edit,
         WRITE,
         id=schemas.POST_ID,
         headers=(IF_MATCH,),
@@ -61,11 +62,11 @@ ROUTES = (
     Route(
         "DELETE",
         "/posts/{id}",
-        handlers.delete,
+        posts.delete,
         WRITE,
         id=schemas.POST_ID,
         headers=(IF_MATCH,),
-        replies=(Reply(204, "It is gone"),),
+        replies=(Reply(204, "The post was deleted"),),
         errors=(NotTheAuthor, VersionMismatch),
     ),
 )

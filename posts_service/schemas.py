@@ -1,21 +1,25 @@
-"""The bodies and queries that the posts service reads, and the bodies that it writes."""
+"""What the posts service reads from requests and writes into answers."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from posts_service.model import Page, Post
-from shared.routes import Header, Id, Schema
-from shared.text import LINE, PROSE
+from posts_service import model
+from shared.http.errors import HeaderInvalid
+from shared.http.routes import Header, Id, RequestHeader, Schema
+from shared.text_validation import LINE, PROSE
 
 Title = Annotated[str, Field(max_length=200, examples=["Hello"]), LINE]
 Body = Annotated[str, Field(min_length=1, max_length=100_000, examples=["My first post"]), PROSE]
 Tag = Annotated[str, Field(max_length=50, examples=["news"]), LINE]
 Tags = Annotated[list[Tag], Field(max_length=10)]
-# RFC 7396: null takes a member away, and a post without tags has none
+# RFC 7396: null removes a member, so it leaves the post without tags
 ClearableTags = Annotated[Tags | None, AfterValidator(lambda tags: tags or [])]
 
 
@@ -24,41 +28,53 @@ ME = "me"
 
 def _author(text: str) -> str:
     try:
-        fits = text == ME or str(UUID(text)) == text
+        valid = text == ME or str(UUID(text)) == text
     except ValueError:
-        fits = False
-    if not fits:
-        raise PydanticCustomError("value_invalid", "it must be the id of a user, a UUID in lower case, or 'me'")
+        valid = False
+    if not valid:
+        raise PydanticCustomError("value_invalid", "it must be a user's id (a lowercase UUID) or 'me'")
     return text
-
-
-POST_ID = Id(TypeAdapter(Annotated[int, Field(ge=1, le=2**63 - 1, examples=[1])]), "a whole number from 1")
-
-ETAG = Header("ETag", "Its version", r'"[1-9][0-9]*"', '"1"')
-LOCATION = Header("Location", "Its address", "/posts/[1-9][0-9]*", "/posts/1")
-LINK = Header(
-    "Link",
-    "The address of the next page, where there is one",
-    r'</posts\?.*>; rel="next"',
-    '</posts?cursor=AQAAAAAAAAAB>; rel="next"',
-)
-IDEMPOTENCY_KEY = Header(
-    "Idempotency-Key",
-    "Makes it safe to send a post again: within 24 hours the same key gives the first answer once more",
-    r"[\x21-\x7e]{1,255}",
-    "8e03978e-40d5-43e8-bc93-6894a57f9324",
-)
 
 
 AuthorOrMe = Annotated[
     str,
     AfterValidator(_author),
     Field(
-        description="Written by the user with this id, or by whoever asks",
+        description="Only posts by the user with this id; `me` for your own",
         examples=[ME],
         json_schema_extra={"pattern": "^(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"},
     ),
 ]
+
+POST_ID = Id(TypeAdapter(Annotated[int, Field(ge=1, le=2**63 - 1, examples=[1])]), "whole numbers from 1")
+
+ETAG = Header("ETag", "The post's version", r'"[1-9][0-9]*"', '"1"')
+LOCATION = Header("Location", "The post's address", "/posts/[1-9][0-9]*", "/posts/1")
+LINK = Header(
+    "Link",
+    "The address of the next page, if there is one",
+    r'</posts\?.*>; rel="next"',
+    '</posts?cursor=AQAAAAAAAAAB>; rel="next"',
+)
+
+_KEY_PATTERN = r"[\x21-\x7e]{1,255}"
+
+
+def _idempotency_key(values: Sequence[str]) -> str | None:
+    if not values:
+        return None
+    if len(values) > 1 or not re.fullmatch(_KEY_PATTERN, values[0]):
+        raise HeaderInvalid.of("Idempotency-Key", "it must be one header of 1 to 255 visible ASCII characters")
+    return values[0]
+
+
+IDEMPOTENCY_KEY = RequestHeader(
+    "Idempotency-Key",
+    "Makes it safe to send the same post again: within 24 hours, the same key gets the first answer again",
+    _KEY_PATTERN,
+    "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    _idempotency_key,
+)
 
 
 class NewPost(Schema):
@@ -70,35 +86,78 @@ class NewPost(Schema):
 
 
 class Change(Schema):
-    """Body of PATCH /posts/{id}, a JSON Merge Patch (RFC 7396): what is not there stays as it is."""
+    """Body of PATCH /posts/{id}, a JSON Merge Patch (RFC 7396): fields left out stay as they are."""
 
-    # only what was sent counts. Made by factories, the defaults stay out of the OpenAPI document too
+    # only the fields that were sent count. Default factories keep the defaults out of the OpenAPI document too
     title: Title = Field(default_factory=str)
     body: Body = Field(default_factory=str)
     tags: ClearableTags = Field(default_factory=list)
 
 
-class PageWanted(Schema):
+class PageQuery(Schema):
     """Query of GET /posts."""
 
-    limit: Annotated[int, Field(ge=1, le=100, strict=False, description="Most posts of a page")] = 20
-    cursor: str | None = Field(default=None, description="`next` of the page before")
+    limit: Annotated[int, Field(ge=1, le=100, strict=False, description="Maximum number of posts")] = 20
+    cursor: str | None = Field(default=None, description="`next` of the previous page")
     author: AuthorOrMe | None = None
-    tag: Tags = Field(default_factory=list, description="Has all of these tags")
+    tag: Tags = Field(default_factory=list, description="Only posts with all of these tags")
     q: Annotated[str, Field(min_length=1, max_length=200), PROSE] | None = Field(
-        default=None, description='Has these words; "phrases", or, -not', examples=["first post"]
+        default=None, description='Only posts with these words; "phrases", or, -not', examples=["first post"]
     )
 
 
-class Removal(Schema):
+class DeletionQuery(Schema):
     """Query of DELETE /posts."""
 
     author: Literal["me"]
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """One post. `author_name` is the author's name when the post was written."""
+
+    id: int
+    author_id: UUID
+    author_name: str
+    title: str
+    body: str
+    tags: list[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, post: model.Post) -> Self:
+        """Show a post."""
+        return cls(
+            id=post.id,
+            author_id=post.author_id,
+            author_name=post.author_name,
+            title=post.title,
+            body=post.body,
+            tags=post.tags,
+            version=post.version,
+            created_at=post.created_at,
+            updated_at=post.updated_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some posts, newest first, and the cursor of the next page if there is one."""
+
+    items: list[Post]
+    next: str | None
+
+    @classmethod
+    def of(cls, page: model.Page) -> Self:
+        """Show a page."""
+        return cls([Post.of(post) for post in page.items], page.next)
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
-    """What DELETE /posts answers."""
+    """Answer of DELETE /posts."""
 
     deleted: int
 

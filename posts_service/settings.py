@@ -1,15 +1,17 @@
-"""Every variable that the posts service reads; shared/settings.py has those that both services read."""
+"""The posts service's settings. Those that every service has come from shared/."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import DatabaseSettings, Name, ServiceSettings
-from shared.variables import Port
+from shared.database.settings import DatabaseSettings
+from shared.http.settings import ServiceSettings
+from shared.settings import Port
+from shared.tokens.settings import Name
 
 
 class Settings(ServiceSettings, DatabaseSettings):
-    """What the posts service is told."""
+    """Everything that can be set."""
 
     port: Annotated[Port, Field(description="Port to listen on")] = 8002
-    jwt_audience: Annotated[Name, Field(description="This service's own name, looked for in aud")] = "posts"
+    jwt_audience: Annotated[Name, Field(description="This service's own name, which must be in aud")] = "posts"

@@ -1,5 +1,4 @@
-"""What both services need and neither owns: the token contract, the keyring, errors, and how a service is run.
+"""What both services need and neither owns: the token contract, HTTP, the database, errors, settings and logs.
 
-Verifying tokens is shared, signing them is not; reading keys is shared, writing them is not. Nothing in here imports a
-service.
+Nothing in here imports a service.
 """

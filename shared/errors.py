@@ -1,25 +1,57 @@
-"""One base for every error a client can get, and the one place that turns it into an answer (RFC 9457).
+"""Domain errors: what can go wrong, without a word about HTTP. shared/http/problems.py turns them into answers.
 
-An error is a class with a stable `code`. What happened goes into `detail`, what to do about it into `hint`. Whoever
-catches a library's exception translates it into one of these, once, at the border.
+An error is a class with a stable `code` and a `kind`. `detail` says what happened, `hint` what to do about it. Code
+that calls a library translates the library's exceptions into these once, at the border.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from enum import Enum, auto
 from itertools import islice
 from typing import ClassVar, Self
 
 MAX_FAULTS = 20
-"""Faults that one answer names: a small request must not get a huge answer."""
+"""Faults reported in one error, so that a small request can't cause a huge answer."""
+
+
+class Kind(Enum):
+    """The sorts of errors that callers can tell apart without knowing the code."""
+
+    MALFORMED = auto()
+    """The input can't be parsed."""
+    INVALID = auto()
+    """The input was parsed, and breaks a rule."""
+    UNAUTHENTICATED = auto()
+    """It isn't known who is asking."""
+    TOKEN_REFUSED = auto()
+    """An access token was sent and is not accepted."""
+    FORBIDDEN = auto()
+    """It is known who is asking, and they may not do this."""
+    SCOPE_INSUFFICIENT = auto()
+    """The access token is valid, and does not allow this."""
+    NOT_FOUND = auto()
+    CONFLICT = auto()
+    """The request contradicts the current state."""
+    VERSION_MISMATCH = auto()
+    """The resource has changed since the client read it."""
+    THROTTLED = auto()
+    """Too many requests of this sort; `retry_after` in the data says when the next one is accepted."""
+    UNAVAILABLE = auto()
+    """The service can't do this right now, and may be able to soon."""
+    STORAGE_FULL = auto()
+    INTERNAL = auto()
+    """A bug in this service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the input. `where` is a JSON pointer (RFC 6901), or a parameter's or header's name.
+    """One thing wrong with the input.
 
-    `place` says which of the three it is: "pointer", "parameter" or "header".
+    Args:
+        where: A JSON pointer into the body (RFC 6901), or the name of a parameter or header.
+        code: What is wrong, for programs.
+        message: What is wrong, for people: a sentence that names the limit.
+        place: What `where` is: "pointer", "parameter" or "header".
     """
 
     where: str
@@ -28,174 +60,61 @@ class Fault:
     place: str = "pointer"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An error as it goes out: status, headers, and a body that is application/problem+json."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 @dataclass(eq=False)
-class Problem(Exception):
+class DomainError(Exception):
     """The base of all errors that a client can get.
 
     Args:
-        detail: What happened, with the figures; for a person to read.
-        hint: What to do, where that isn't plain from `detail`. A class may have one for all of its errors.
+        detail: What happened, with the figures, in one sentence.
+        hint: The next step, where `detail` doesn't make it plain.
         faults: Every field, parameter or header that is wrong.
-        retry_after: Seconds after which trying again makes sense. Goes into Retry-After.
-        headers: Further headers of the answer.
-        members: Further members of the body (RFC 9457 section 3.2).
+        data: Facts for programs, such as `retry_after` in seconds.
     """
 
-    status: ClassVar[int]
+    kind: ClassVar[Kind]
     code: ClassVar[str]
-    bearer_error: ClassVar[str | None] = None
-    """The error code of RFC 6750 section 3.1, where the access token is at fault."""
 
     detail: str
     hint: str | None = None
     faults: Sequence[Fault] = ()
-    retry_after: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    members: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def meaning(cls) -> str:
-        """What it means, in the words of its docstring."""
+        """Return the class's docstring on one line; it describes the code in the OpenAPI document."""
         return " ".join((cls.__doc__ or "").split())
 
     @classmethod
     def example(cls) -> Self:
-        """One as it could be, for the OpenAPI document."""
+        """Return a typical instance for the OpenAPI document."""
         return cls(cls.meaning())
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
 
-    def content(self, request_id: str) -> dict[str, object]:
-        """The members of the body. `type` is about:blank, so `title` is the status phrase; `code` says which."""
-        body: dict[str, object] = {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.detail,
-            "code": self.code,
-        }
-        if self.hint is not None:
-            body["hint"] = self.hint
-        if self.faults:
-            body["errors"] = [{f.place: f.where, "code": f.code, "message": f.message} for f in self.faults]
-        return {**body, **self.members, "request_id": request_id}
 
-    def render(self, request_id: str) -> Answer:
-        """Render the answer."""
-        headers = {"Content-Type": "application/problem+json", **self.headers}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(self.retry_after)
-        # ASCII escapes: a lone surrogate that a client sent can be told back without breaking the encoding
-        return Answer(self.status, headers, json.dumps(self.content(request_id)).encode())
-
-
-def codes(base: type[Problem] = Problem) -> Iterator[type[Problem]]:
-    """Every error class that has a code of its own, of the modules imported so far."""
+def codes(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    """Yield every subclass with a code of its own, among the modules imported so far."""
     for kind in base.__subclasses__():
         if "code" in vars(kind):
             yield kind
         yield from codes(kind)
 
 
-class BodyMalformed(Problem):
-    """The body is not one strict JSON object."""
+class ValidationFailed(DomainError):
+    """The body is JSON, but some fields are missing, unknown or not allowed; `errors` names each one."""
 
-    status, code = 400, "body_malformed"
-
-
-class ParameterInvalid(Problem):
-    """A query parameter is unknown, or its value is not allowed."""
-
-    status, code = 400, "parameter_invalid"
-
-    @classmethod
-    def of(cls, faults: Sequence[Fault]) -> Self:
-        """Make one error of all that is wrong with the parameters, or of the first MAX_FAULTS of it."""
-        found = faults[:MAX_FAULTS]
-        return cls("; ".join(f"{fault.where}: {fault.message}" for fault in found), faults=found)
-
-    @classmethod
-    def example(cls) -> Self:
-        """As in Problem."""
-        return cls.of([Fault("limit", "out_of_range", "it must be at most 100; 500 was sent", "parameter")])
-
-
-class RequestMalformed(Problem):
-    """The bytes are no HTTP request, or one that this service can't follow."""
-
-    status, code = 400, "request_malformed"
-
-
-class NotFound(Problem):
-    """Nothing is there, or nothing that this client may know of."""
-
-    status, code = 404, "not_found"
-
-
-class MethodNotAllowed(Problem):
-    """The address is there, but not for this method; `Allow` names those it takes."""
-
-    status, code = 405, "method_not_allowed"
-
-
-class RequestTimeout(Problem):
-    """The body did not arrive in time."""
-
-    status, code = 408, "request_timeout"
-
-
-class BodyTooLarge(Problem):
-    """The body is larger than this service takes."""
-
-    status, code = 413, "body_too_large"
-
-
-class MediaTypeUnsupported(Problem):
-    """The body is not declared as JSON in UTF-8."""
-
-    status, code = 415, "media_type_unsupported"
-
-
-class HeaderInvalid(Problem):
-    """A request header has a value that is not allowed."""
-
-    status, code = 400, "header_invalid"
-
-    @classmethod
-    def of(cls, header: str, message: str) -> Self:
-        """Make the error of one header."""
-        return cls(f"{header}: {message}", faults=[Fault(header, "header_invalid", message, "header")])
-
-    @classmethod
-    def example(cls) -> Self:
-        """As in Problem."""
-        return cls.of("If-Match", 'it must be "*" or tags in double quotes with a comma between two')
-
-
-class ValidationFailed(Problem):
-    """The body is JSON, but fields of it are missing, unknown or not allowed; `errors` names every one."""
-
-    status, code = 422, "validation_failed"
+    kind, code = Kind.INVALID, "validation_failed"
 
     @classmethod
     def of(cls, faults: Iterable[Fault]) -> Self:
-        """Make one error of all that is wrong with the fields of a body, or of the first MAX_FAULTS of it."""
+        """Combine faults into one error; those past MAX_FAULTS are dropped."""
         found = tuple(islice(faults, MAX_FAULTS))
         return cls("; ".join(f"{fault.where.removeprefix('/')}: {fault.message}" for fault in found), faults=found)
 
     @classmethod
     def example(cls) -> Self:
-        """As in Problem."""
+        """Return a typical instance for the OpenAPI document."""
         return cls.of(
             [
                 Fault("/nmae", "field_unknown", "there is no such field"),
@@ -204,29 +123,35 @@ class ValidationFailed(Problem):
         )
 
 
-class InternalError(Problem):
-    """A fault of ours. The log has the cause under the same request_id."""
+class NotFound(DomainError):
+    """The resource doesn't exist, or this client may not know about it."""
 
-    status, code = 500, "internal_error"
-
-
-class Busy(Problem):
-    """More work is waiting than can be done soon."""
-
-    status, code = 503, "busy"
+    kind, code = Kind.NOT_FOUND, "not_found"
 
 
-class DatabaseUnavailable(Problem):
+class InternalError(DomainError):
+    """A bug in this service. The log has the cause under the same request_id."""
+
+    kind, code = Kind.INTERNAL, "internal_error"
+
+
+class Busy(DomainError):
+    """The service has more work waiting than it can do soon."""
+
+    kind, code = Kind.UNAVAILABLE, "busy"
+
+
+class DatabaseUnavailable(DomainError):
     """The database can't be reached, or did not answer in time."""
 
-    status, code = 503, "database_unavailable"
+    kind, code = Kind.UNAVAILABLE, "database_unavailable"
 
 
-class StorageFull(Problem):
+class StorageFull(DomainError):
     """The database has no room left to write."""
 
-    status, code = 507, "storage_full"
+    kind, code = Kind.STORAGE_FULL, "storage_full"
 
 
 class StartupError(Exception):
-    """A service can't start. The message is one line that says why and how to mend it."""
+    """A service or command can't start. The message is one line with the reason and the fix."""

@@ -1,6 +1,6 @@
-"""One line a record on standard error: JSON for machines, or text for a person at a terminal.
+"""One log line per record on standard error: JSON for machines, or text for people.
 
-No body, no query string and no header ever goes into a record: that is where passwords and tokens are.
+Bodies, query strings and headers are never logged, because that is where passwords and tokens are.
 """
 
 import json
@@ -15,7 +15,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def configure(log_format: Format, service: str) -> None:
-    """Send every record of level INFO and above to standard error, in one format."""
+    """Send every record of level INFO and above to standard error in this format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(service) if log_format == "json" else _Text(service))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,7 +1,10 @@
-"""JSON that means one thing: UTF-8 only, no duplicate names, no NaN or Infinity, bounded nesting."""
+"""Strict JSON: UTF-8 only, no duplicate names, no NaN or Infinity, bounded nesting."""
 
 import json
 from typing import NoReturn
+
+MAX_NESTING = 64
+"""Arrays and objects inside each other. Our own bound, because the interpreter's differs between versions."""
 
 
 class NotStrict(ValueError):
@@ -9,18 +12,18 @@ class NotStrict(ValueError):
 
 
 def loads(data: bytes) -> object:
-    """Parse one JSON value (RFC 8259) as this project accepts it.
+    """Parse one JSON value (RFC 8259).
 
-    RFC 8259 leaves open what a duplicate name means, and parsers disagree; a signed document that two readers
-    understand differently is how checks get bypassed, so here it is refused. Lone surrogates written as escapes are
-    kept: whoever takes a string out decides about its characters.
+    RFC 8259 leaves the meaning of a duplicate name open, and parsers disagree. Two readers that understand one signed
+    document differently are how checks get bypassed, so duplicates are refused. Lone surrogates written as escapes are
+    kept; the reader of a string decides about its characters.
 
     Raises:
-        NotStrict: not UTF-8, not JSON, a name twice in one object, NaN or Infinity, an integer of thousands of
-            digits, or nesting deeper than the interpreter's limit.
+        NotStrict: it is not UTF-8 or not JSON, has a name twice in one object, NaN or Infinity, an integer of thousands
+            of digits, or more than MAX_NESTING levels.
     """
     try:
-        return _DECODER.decode(data.decode())
+        value: object = _DECODER.decode(data.decode())
     except NotStrict:
         raise
     except UnicodeDecodeError as error:
@@ -28,13 +31,17 @@ def loads(data: bytes) -> object:
     except json.JSONDecodeError as error:
         raise NotStrict(f"{error.msg.lower()} at character {error.pos}") from None
     except RecursionError:
-        raise NotStrict("it is nested too deeply") from None
+        raise NotStrict(_TOO_DEEP) from None
     except ValueError:
-        raise NotStrict("a number in it has too many digits") from None
+        raise NotStrict("it contains a number with too many digits") from None
+    # few brackets can't nest deeply, and that is the usual case
+    if data.count(b"[") + data.count(b"{") > MAX_NESTING and _nests_too_deeply(value):
+        raise NotStrict(_TOO_DEEP)
+    return value
 
 
 def kind(value: object) -> str:
-    """Name the JSON type of a parsed value, as it stands in an error: "a string", "an empty list", "null"."""
+    """Name the JSON type of a parsed value, for error messages: "a string", "an empty list", "null"."""
     match value:
         case None:
             return "null"
@@ -50,10 +57,22 @@ def kind(value: object) -> str:
             return "an object"
 
 
+def _nests_too_deeply(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ())
+            if isinstance(child, dict | list)
+        ]
+    return bool(level)
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotStrict("a name stands twice in one object")
+        raise NotStrict("a name appears twice in one object")
     return members
 
 
@@ -61,4 +80,5 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise NotStrict(f"{constant} is not a JSON number")
 
 
+_TOO_DEEP = f"it is nested more than {MAX_NESTING} levels deep"
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

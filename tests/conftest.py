@@ -10,8 +10,8 @@ from playwright.async_api import Browser
 
 from auth_service import keys
 from tests import postgres
+from tests.api_client import Pair, auth_app, posts_app, served
 from tests.browser import chromium, executable
-from tests.pair import Pair, auth_app, posts_app, served
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,11 +1,11 @@
-"""HTTP in, a call of a rule, HTTP out. No SQL, no crypto, no rules."""
+"""HTTP in, one call to a rule, HTTP out. No SQL, no cryptography, no rules."""
 
 from aiohttp import hdrs, web
 
 from auth_service.accounts import Accounts
 from auth_service.model import Client
 from auth_service.sessions import Sessions
-from shared.client_address import client_address, network_of
+from shared.http.client_address import client_address, network_of
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
 SESSIONS = web.AppKey("sessions", Sessions)
@@ -15,7 +15,7 @@ _DEVICE_CHARACTERS = 200
 
 
 def client_of(request: web.Request) -> Client:
-    """Who is asking, as far as the connection tells."""
+    """Return who is calling, as far as the connection tells."""
     address = client_address(request, request.app[TRUSTED_PROXIES])
     agent = request.headers.get(hdrs.USER_AGENT, "")[:_DEVICE_CHARACTERS]
     device = "".join(character if character.isprintable() else "?" for character in agent)

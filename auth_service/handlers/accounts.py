@@ -1,48 +1,41 @@
-"""The signed-in account over HTTP."""
+"""The signed-in user's account over HTTP."""
 
 from aiohttp import web
 
 from auth_service import schemas
 from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
 from auth_service.model import User
-from shared import body
-from shared.bearer import CLAIMS
+from shared.http import body
+from shared.http.bearer import CLAIMS
 
 
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request, new: schemas.Registration) -> web.Response:
     """POST /register: open an account."""
-    wanted = await body.read(request, schemas.Registration)
-    user = await request.app[ACCOUNTS].register(wanted.email, wanted.password, wanted.name, client_of(request))
+    user = await request.app[ACCOUNTS].register(new.email, new.password, new.name, client_of(request))
     return body.response(schemas.ACCOUNT, schemas.Account.of(user), status=201)
 
 
 async def me(request: web.Request) -> web.Response:
-    """GET /me: the account that the token belongs to."""
+    """GET /me: read your account."""
     return body.response(schemas.ACCOUNT, schemas.Account.of(await _user(request)))
 
 
-async def rename(request: web.Request) -> web.Response:
-    """PATCH /me: change the name of the account."""
-    wanted = await body.read(request, schemas.Renaming)
-    user = await _user(request)
-    renamed = await request.app[ACCOUNTS].rename(user, wanted.name)
+async def rename(request: web.Request, wanted: schemas.Renaming) -> web.Response:
+    """PATCH /me: change the name of your account."""
+    renamed = await request.app[ACCOUNTS].rename(await _user(request), wanted.name)
     return body.response(schemas.ACCOUNT, schemas.Account.of(renamed))
 
 
-async def delete(request: web.Request) -> web.Response:
-    """DELETE /me: delete the account; the password is asked for once more."""
-    given = await body.read(request, schemas.Deletion)
-    user = await _user(request)
-    await request.app[ACCOUNTS].delete(user, given.password, client_of(request))
+async def delete(request: web.Request, given: schemas.Deletion) -> web.Response:
+    """DELETE /me: delete your account, with your password as confirmation."""
+    await request.app[ACCOUNTS].delete(await _user(request), given.password, client_of(request))
     return web.Response(status=204)
 
 
-async def change_password(request: web.Request) -> web.Response:
-    """POST /me/password: set a new password; all other sessions end."""
-    given = await body.read(request, schemas.PasswordChange)
-    user = await _user(request)
+async def change_password(request: web.Request, given: schemas.PasswordChange) -> web.Response:
+    """POST /me/password: change your password; all other sessions end."""
     await request.app[ACCOUNTS].change_password(
-        user, request[CLAIMS].sid, given.current_password, given.new_password, client_of(request)
+        await _user(request), request[CLAIMS].sid, given.current_password, given.new_password, client_of(request)
     )
     return web.Response(status=204)
 

@@ -1,56 +1,54 @@
 """Sessions over HTTP."""
 
+from uuid import UUID
+
 from aiohttp import hdrs, web
 
 from auth_service import schemas
 from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
 from auth_service.sessions import Tokens
-from shared import body
-from shared.bearer import CLAIMS
-from shared.service import CLOCK
+from shared.http import body
+from shared.http.application import CLOCK
+from shared.http.bearer import CLAIMS
 
 
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request, given: schemas.Login) -> web.Response:
     """POST /login: sign in, and get an access token and a refresh token."""
-    given = await body.read(request, schemas.Login)
     client = client_of(request)
     user, password_hash = await request.app[ACCOUNTS].authenticate(given.email, given.password, client)
     return _tokens(await request.app[SESSIONS].open(user, password_hash, client, request.app[CLOCK]()))
 
 
-async def refresh(request: web.Request) -> web.Response:
-    """POST /refresh: get new tokens for a refresh token."""
-    given = await body.read(request, schemas.Refresh)
-    sessions = request.app[SESSIONS]
-    return _tokens(await sessions.refresh(given.refresh_token, client_of(request), request.app[CLOCK]()))
+async def refresh(request: web.Request, given: schemas.Refresh) -> web.Response:
+    """POST /refresh: exchange a refresh token for new tokens."""
+    now = request.app[CLOCK]()
+    return _tokens(await request.app[SESSIONS].refresh(given.refresh_token, client_of(request), now))
 
 
-async def logout(request: web.Request) -> web.Response:
-    """POST /logout: end the session of the refresh token in the body, of the bearer token, or of both."""
-    sessions, client, claims = request.app[SESSIONS], client_of(request), request.get(CLAIMS)
-    if claims is None or request.body_exists:
-        given = await body.read(request, schemas.Refresh)
-        await sessions.log_out(given.refresh_token, client)
-    if claims is not None:
-        await sessions.log_out_by(claims, client)
+async def logout(request: web.Request, given: schemas.Refresh | None) -> web.Response:
+    """POST /logout: end the session of the refresh token in the body, of the bearer token, or both."""
+    if given is not None:
+        await request.app[SESSIONS].log_out(given.refresh_token, client_of(request))
+    if CLAIMS in request:
+        await request.app[SESSIONS].log_out_by(request[CLAIMS], client_of(request))
     return web.Response(status=204)
 
 
 async def everywhere(request: web.Request) -> web.Response:
-    """GET /sessions: where the user is signed in."""
+    """GET /sessions: list where you are signed in."""
     claims = request[CLAIMS]
     sessions = await request.app[SESSIONS].list(claims)
     return body.response(schemas.SESSIONS, schemas.SessionList.of(sessions, claims.sid))
 
 
-async def end(request: web.Request) -> web.Response:
-    """DELETE /sessions/{id}: end one session."""
-    await request.app[SESSIONS].end(request[CLAIMS], schemas.SESSION_ID.read(request), client_of(request))
+async def end(request: web.Request, session_id: UUID) -> web.Response:
+    """DELETE /sessions/{id}: end one of your sessions."""
+    await request.app[SESSIONS].end(request[CLAIMS], session_id, client_of(request))
     return web.Response(status=204)
 
 
 async def end_all(request: web.Request) -> web.Response:
-    """DELETE /sessions: end all sessions, this one too."""
+    """DELETE /sessions: end all your sessions, including this one."""
     await request.app[SESSIONS].end_all(request[CLAIMS], client_of(request))
     return web.Response(status=204)
 

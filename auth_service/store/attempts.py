@@ -1,72 +1,79 @@
-"""Rows of the attempts and known_networks tables: who may try again, and when, by the database's clock."""
+"""Rows of the attempts and known_networks tables, by the database's clock."""
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from shared.database import Connection, Database
+from auth_service.model import Limit
+from shared.database.pool import Database
 
-Kind = Literal["pair", "account", "network", "register"]
-
-WINDOW = "interval '15 minutes'"
-
-KNOWN = "interval '90 days'"
-"""How long a network stays known at an account without a log-in."""
-
-# whoever has to wait is told so here, without a lock and without a write
-_LOOK = f"""
-WITH network AS (
-    SELECT EXISTS (SELECT FROM known_networks WHERE key = $2 AND last_used_at > now() - {KNOWN}) AS known
-)
-SELECT known, extract(epoch FROM max(allowed_at) - now())::float8 AS wait
-  FROM network LEFT JOIN attempts ON key = ANY($1) AND allowed_at > now() AND NOT (known AND kind = 'account')
- GROUP BY known
+# $1 the keys, $2 the known network's key, $3 seconds that a network stays known
+_STANDING = """
+SELECT EXISTS (
+           SELECT FROM known_networks WHERE key = $2 AND last_used_at > now() - $3 * interval '1 s'
+       ) AS is_known,
+       array_agg(kind) AS kinds,
+       array_agg(extract(epoch FROM allowed_at - now())::float8) AS waits
+  FROM attempts
+ WHERE key = ANY ($1) AND allowed_at > now()
 """
 
-# after how many failures in the window one must wait, and for how long: a wait that doubles from 1 s to 60 s for who
-# guesses at an account, the rest of the window for a network that guesses at many. -infinity, and not now(), is no
-# wait: now() is when a transaction began, and may be later than that of one that had to wait for its turn at the row
-_COUNT = f"""
-INSERT INTO attempts AS a (key, kind, failures, window_ends, allowed_at)
-SELECT key, kind, 1, now() + {WINDOW}, '-infinity'
+# $1 the keys and $2 their kinds, $3 to $5 the limit of each kind, $6 seconds of a window. Keys that must wait are not
+# counted, so that asking doesn't prolong the wait. No wait is -infinity and not now(), because now() is when the
+# transaction began: it may be later than the now() of a transaction that has waited for this row.
+_COUNT = """
+WITH limits AS (
+    SELECT * FROM unnest($2::text[], $3::int[], $4::float8[], $5::float8[])
+               AS given (kind, failures, first_wait, longest_wait)
+)
+INSERT INTO attempts AS known (key, kind, failures, window_ends, allowed_at)
+SELECT key, kind, 1, now() + $6 * interval '1 s', '-infinity'
   FROM unnest($1::bytea[], $2::text[]) AS given (key, kind)
- ORDER BY key -- whoever comes locks rows in the same order, so no two wait for each other
+ ORDER BY key -- everyone locks rows in the same order, so no two wait for each other
 ON CONFLICT (key) DO UPDATE SET
-    failures = CASE WHEN a.window_ends <= now() THEN 1 ELSE a.failures + 1 END,
-    window_ends = CASE WHEN a.window_ends <= now() THEN now() + {WINDOW} ELSE a.window_ends END,
-    allowed_at = CASE
-        WHEN a.window_ends <= now() THEN '-infinity'
-        WHEN a.kind = 'pair' AND a.failures >= 4 THEN now() + interval '1 s' * least(60, 2 ^ least(a.failures - 4, 6))
-        WHEN a.kind = 'account' AND a.failures >= 19
-            THEN now() + interval '1 s' * least(60, 2 ^ least(a.failures - 19, 6))
-        WHEN a.kind IN ('network', 'register') AND a.failures >= 49 THEN a.window_ends
-        ELSE '-infinity'
-    END
- WHERE a.allowed_at <= now() -- who must wait is not counted: asking does not make the wait longer
+    failures = CASE WHEN known.window_ends <= now() THEN 1 ELSE known.failures + 1 END,
+    window_ends = CASE WHEN known.window_ends <= now() THEN excluded.window_ends ELSE known.window_ends END,
+    allowed_at = (
+        SELECT CASE
+                   WHEN known.window_ends <= now() OR known.failures + 1 < limits.failures THEN '-infinity'
+                   WHEN first_wait IS NULL THEN known.window_ends
+                   ELSE now() + interval '1 s' * least(
+                       longest_wait, first_wait * 2 ^ least(known.failures + 1 - limits.failures, 32)
+                   )
+               END
+          FROM limits
+         WHERE limits.kind = known.kind
+    )
+ WHERE known.allowed_at <= now()
 RETURNING key
 """
 
 
-# rows are left to the sweep: one that is deleted and made again could be locked out of order
+# rows are left for the sweep to delete: one deleted here and inserted again could be locked out of order
 _UNDO = """
-UPDATE attempts AS a SET
+UPDATE attempts SET
     failures = CASE WHEN kind = 'pair' OR failures = 0 THEN 0 ELSE failures - 1 END,
     window_ends = CASE WHEN kind = 'pair' OR failures <= 1 THEN '-infinity' ELSE window_ends END,
     allowed_at = '-infinity'
-  FROM (SELECT key FROM attempts WHERE key = ANY($1) ORDER BY key FOR UPDATE) AS locked
- WHERE a.key = locked.key
+  FROM (SELECT key FROM attempts WHERE key = ANY ($1) ORDER BY key FOR UPDATE) AS locked
+ WHERE attempts.key = locked.key
 """
 
 
-class MustWait(Exception):
-    """It is not yet time for the next try; nothing was counted. `seconds` is more than 0."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known before an attempt.
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
+    Args:
+        is_known: Whether the account has signed in from this network before.
+        waits: Seconds left to wait, for each kind of limit that is waiting.
+    """
+
+    is_known: bool
+    waits: Mapping[str, float]
 
 
-class _Overtaken(Exception):
-    """Raised to roll back what was counted: another try was counted since the look."""
+class _Waiting(Exception):
+    """Rolls back a count, because one of its keys must wait."""
 
 
 class AttemptStore:
@@ -75,39 +82,34 @@ class AttemptStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def look(self, keys: Mapping[bytes, Kind], known: bytes | None = None) -> None:
-        """Count nothing. Arguments and errors are those of `count`."""
+    async def standing(self, keys: Sequence[bytes], known: bytes, known_seconds: float) -> Standing:
+        """Look up the waits for these keys, and whether a network is known; counts nothing and takes no locks."""
         async with self._database.connection() as connection:
-            await _look(connection, keys, known)
+            [row] = await connection.fetch(_STANDING, keys, known, known_seconds)
+        return Standing(row["is_known"], dict(zip(row["kinds"] or (), row["waits"] or (), strict=True)))
 
-    async def count(self, keys: Mapping[bytes, Kind], known: bytes | None = None) -> Collection[bytes]:
-        """Count a try as a failure, before it is known to be one.
-
-        Args:
-            keys: What it is counted by, each with its kind.
-            known: Key of this network at this account. Where there was a success, what others do to the account
-                does not matter: the kind 'account' is left out.
-
-        Returns:
-            What it was counted by.
-
-        Raises:
-            MustWait: not now.
-        """
-        async with self._database.connection() as connection:
-            while True:
-                wanted = await _look(connection, keys, known)
-                try:
-                    async with connection.transaction():
-                        rows = await connection.fetch(_COUNT, list(wanted), list(wanted.values()))
-                        if len(rows) < len(wanted):
-                            raise _Overtaken
-                except _Overtaken:
-                    continue
-                return list(wanted)
+    async def count(self, limits: Mapping[bytes, Limit], window_seconds: float) -> bool:
+        """Count a failure for every key, or for none if one of them must wait by now; returns whether it counted."""
+        given = list(limits.values())
+        try:
+            async with self._database.connection() as connection, connection.transaction():
+                rows = await connection.fetch(
+                    _COUNT,
+                    list(limits),
+                    [limit.kind for limit in given],
+                    [limit.failures for limit in given],
+                    [limit.first_wait for limit in given],
+                    [limit.longest_wait for limit in given],
+                    window_seconds,
+                )
+                if len(rows) < len(limits):
+                    raise _Waiting
+        except _Waiting:
+            return False
+        return True
 
     async def succeeded(self, counted: Collection[bytes], known: bytes) -> None:
-        """Undo what was counted for a try that was none: all of this network at this account, one of the others."""
+        """Undo a failure: all failures of this network on this account, and one of each other count."""
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(_UNDO, counted)
             await connection.execute(
@@ -115,11 +117,3 @@ class AttemptStore:
                 " WHERE k.last_used_at < now() - interval '1 day'",
                 known,
             )
-
-
-async def _look(connection: Connection, keys: Mapping[bytes, Kind], known: bytes | None) -> Mapping[bytes, Kind]:
-    """Return those of the keys that count."""
-    [found] = await connection.fetch(_LOOK, list(keys), known)
-    if found["wait"] is not None:
-        raise MustWait(found["wait"])
-    return {key: kind for key, kind in keys.items() if kind != "account" or not found["known"]}

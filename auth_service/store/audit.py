@@ -1,4 +1,4 @@
-"""Rows of the audit_events table: only ever added."""
+"""Rows of the audit_events table, which are only ever added."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from auth_service.model import Event
-from shared.database import Connection, Database
+from shared.database.pool import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event as it was recorded."""
+    """A recorded event."""
 
     id: int
     at: datetime
@@ -19,7 +19,7 @@ class Recorded:
 
 
 async def record(connection: Connection, event: Event) -> None:
-    """Add an event, in the transaction that the connection is in."""
+    """Record an event in the connection's current transaction."""
     await connection.execute(
         "INSERT INTO audit_events (event, user_id, actor_id, session_id, address, detail)"
         " VALUES ($1, $2, $3, $4, $5, $6)",
@@ -39,12 +39,12 @@ class AuditStore:
         self._database = database
 
     async def add(self, event: Event) -> None:
-        """Record an event that changes nothing else."""
+        """Record an event on its own."""
         async with self._database.connection() as connection:
             await record(connection, event)
 
     async def newest(self, limit: int, user_id: UUID | None = None) -> Sequence[Recorded]:
-        """Return the newest events, the oldest of them first; of one user, if one is named."""
+        """Return the newest events, oldest first; only those by or about one user, if given."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT * FROM audit_events WHERE $2::uuid IS NULL OR user_id = $2 OR actor_id = $2"

@@ -1,4 +1,4 @@
-"""Rows of the sessions table. Which refresh token is good is decided in one statement, by the database's clock."""
+"""Rows of the sessions table. One statement decides what a refresh token is worth, by the database's clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,30 +7,26 @@ from uuid import UUID
 
 import asyncpg
 
-from auth_service.model import Client, Event, Session, User
+from auth_service.model import Client, Event, Session, SessionPolicy, User
 from auth_service.refresh_tokens import RefreshToken
-from auth_service.store.accounts import COLUMNS, user
+from auth_service.store.accounts import COLUMNS, read
 from auth_service.store.audit import record
-from shared.database import Database
-
-MAX_PER_USER = 50
-"""Sessions that one user can have; a further log-in ends the oldest."""
-
-GRACE = "interval '10 seconds'"
-"""For so long after a rotation the predecessor still counts, and nothing is rotated again."""
+from shared.database.pool import Database
 
 Outcome = Literal["rotated", "current", "previous", "reused"]
 
-_PREVIOUS = f"previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - {GRACE}"
-"""The token is the predecessor, and within its grace."""
-
-# A waiting competitor sees the row as the winner left it: FOR UPDATE reads it again, and the CASE with it.
+# $1 the family's hash, $2 the secret's hash, $3 the successor's hash and $4 the nonce that makes it, $5 the grace
+# period, $6 and $7 the idle and the maximum lifetime, $8 the address. A competitor waits at FOR UPDATE, then sees the
+# row as the winner left it, and decides again.
 _REFRESH = f"""
 WITH found AS (
     SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
-           CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - {GRACE}) THEN 'rotated'
-                WHEN secret_hash = $2 THEN 'current'
-                WHEN {_PREVIOUS} THEN 'previous'
+           CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - $5 * interval '1 s')
+                    THEN 'rotated'
+                WHEN secret_hash = $2
+                    THEN 'current'
+                WHEN previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - $5 * interval '1 s'
+                    THEN 'previous'
                 ELSE 'reused'
            END AS outcome
       FROM sessions JOIN users ON users.id = sessions.user_id
@@ -43,23 +39,26 @@ WITH found AS (
            nonce = CASE WHEN outcome = 'rotated' THEN $4 ELSE nonce END,
            rotated_at = CASE WHEN outcome = 'rotated' THEN now() ELSE rotated_at END,
            last_used_at = now(),
-           expires_at = least(now() + $5 * interval '1 s', opened_at + $6 * interval '1 s'),
-           address = $7::text::inet
-      FROM found WHERE sessions.id = session_id AND outcome <> 'reused'
+           expires_at = least(now() + $6 * interval '1 s', opened_at + $7 * interval '1 s'),
+           address = $8::text::inet
+      FROM found
+     WHERE sessions.id = session_id AND outcome <> 'reused'
 ), ended AS (
     DELETE FROM sessions USING found WHERE sessions.id = session_id AND outcome = 'reused'
 )
 SELECT * FROM found
 """
 
-# One log-in of a user at a time, so that each counts what the one before it opened. Whoever disables the user, or sets
-# another password, comes before, and then there is none, or after, and then ends it.
+# One log-in of a user at a time, so that each counts the sessions that earlier ones opened. A change of password or a
+# disabling comes either before this lock, and then no row is found, or after it, and then ends the new session.
 _MAY_OPEN = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
 
 _OPEN = """
 WITH excess AS (
     DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE user_id = $2 ORDER BY expires_at > now() DESC, last_used_at DESC, id OFFSET $9)
+        SELECT id FROM sessions WHERE user_id = $2
+         ORDER BY expires_at > now() DESC, last_used_at DESC, id
+        OFFSET $9::int - 1)
 )
 INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s')
@@ -68,7 +67,16 @@ VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What became of a refresh token. `nonce` makes the current token of the predecessor."""
+    """What a refresh token turned out to be.
+
+    Args:
+        outcome: "rotated": the current token, now replaced. "current": the current token, replaced too recently to be
+            replaced again. "previous": its predecessor, within the grace period. "reused": an older one; the session
+            has been ended.
+        session_id: The session.
+        user: Its user.
+        nonce: Makes the current token from the predecessor.
+    """
 
     outcome: Outcome
     session_id: UUID
@@ -80,23 +88,21 @@ class SessionStore:
     """Sessions in Postgres.
 
     Args:
-        database: Where they are.
-        idle_seconds: A session that is not refreshed for so long is over.
-        absolute_seconds: A session is over so long after it was opened, whatever happens.
+        database: The database.
+        policy: How long sessions live.
     """
 
-    def __init__(self, database: Database, *, idle_seconds: int, absolute_seconds: int) -> None:
+    def __init__(self, database: Database, policy: SessionPolicy) -> None:
         self._database = database
-        self._idle_seconds = idle_seconds
-        self._absolute_seconds = absolute_seconds
+        self._policy = policy
 
     async def add(
         self, session_id: UUID, user_id: UUID, *, password_hash: str, token: RefreshToken, client: Client, event: Event
     ) -> bool:
-        """Open a session and end those beyond MAX_PER_USER.
+        """Open a session, and end the user's least recently used ones beyond the limit.
 
         Returns:
-            False if the user is gone or disabled by now, or the password hash is another.
+            False if the user was deleted or disabled, or the stored hash is a different one by now; nothing was done.
         """
         async with self._database.connection() as connection, connection.transaction():
             if not await connection.fetchval(_MAY_OPEN, user_id, password_hash):
@@ -109,21 +115,21 @@ class SessionStore:
                 token.secret_hash,
                 client.device,
                 client.address,
-                float(self._idle_seconds),
-                float(self._absolute_seconds),
-                MAX_PER_USER - 1,
+                self._policy.idle_seconds,
+                self._policy.absolute_seconds,
+                self._policy.per_user,
             )
             await record(connection, event)
         return True
 
     async def refresh(self, token: RefreshToken, nonce: bytes, client: Client) -> Refreshed | None:
-        """Use a refresh token; `nonce` makes its successor if this is the use that rotates it.
+        """Use a refresh token; `nonce` makes its successor if this use rotates it.
 
-        A token of a known family that is neither the current one nor, within the grace, its predecessor ends the
-        session.
+        A token of a known family that is neither the current one nor, within the grace period, its predecessor ends
+        the session.
 
         Returns:
-            None if there is no such family, or it is over.
+            None if the family is unknown or its session has ended.
         """
         async with self._database.connection() as connection, connection.transaction():
             row = await connection.fetchrow(
@@ -132,19 +138,20 @@ class SessionStore:
                 token.secret_hash,
                 token.successor(nonce).secret_hash,
                 nonce,
-                float(self._idle_seconds),
-                float(self._absolute_seconds),
+                self._policy.grace_seconds,
+                self._policy.idle_seconds,
+                self._policy.absolute_seconds,
                 client.address,
             )
             if row is None:
                 return None
-            found = Refreshed(row["outcome"], row["session_id"], user(row), row["old_nonce"])
+            found = Refreshed(row["outcome"], row["session_id"], read(row), row["old_nonce"])
             if found.outcome == "reused":
                 await record(connection, _reuse(found.user.id, found.session_id, client.address))
         return found
 
     async def user_of(self, session_id: UUID, user_id: UUID) -> User | None:
-        """Return the user of a session that lives, if it is this user's and the user is not disabled."""
+        """Return the user of a session, if the session hasn't ended, is this user's, and the user isn't disabled."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 f"SELECT {COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
@@ -152,10 +159,10 @@ class SessionStore:
                 session_id,
                 user_id,
             )
-        return None if row is None else user(row)
+        return None if row is None else read(row)
 
     async def of_user(self, user_id: UUID) -> Sequence[Session]:
-        """Return the sessions of a user that live, the one used last first."""
+        """Return a user's sessions, most recently used first."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT id, device, address, created_at, last_used_at, expires_at FROM sessions"
@@ -165,22 +172,29 @@ class SessionStore:
         return [_session(row) for row in rows]
 
     async def end_family(self, token: RefreshToken, address: str) -> None:
-        """End the session of a refresh token, if it lives; what is a reuse at `refresh` is recorded as one here too."""
-        reused = f"NOT (secret_hash = $2 OR {_PREVIOUS})"
-        await self._end("family_hash = $1", token.family_hash, token.secret_hash, address=address, reused=reused)
+        """End the session of a refresh token, if there is one; a reused token is recorded as such."""
+        await self._end(
+            "family_hash = $1",
+            token.family_hash,
+            token.secret_hash,
+            self._policy.grace_seconds,
+            address=address,
+            reused="NOT (secret_hash = $2"
+            " OR (previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - $3 * interval '1 s'))",
+        )
 
     async def end(self, session_id: UUID, user_id: UUID, address: str) -> bool:
-        """End a session of a user; False if the user has no such session."""
+        """End one of a user's sessions; returns False if the user has no such session."""
         return await self._end("id = $1 AND user_id = $2", session_id, user_id, address=address) > 0
 
     async def end_all(self, user_id: UUID, address: str) -> None:
-        """End every session of a user."""
+        """End all of a user's sessions."""
         await self._end("user_id = $1", user_id, address=address)
 
     async def _end(self, condition: str, *arguments: object, address: str, reused: str = "false") -> int:
         async with self._database.connection() as connection, connection.transaction():
             rows = await connection.fetch(
-                # what is expired is over already, whether or not the sweep has been there
+                # an expired session has already ended, swept or not
                 f"DELETE FROM sessions WHERE {condition} AND expires_at > now()"
                 f" RETURNING id, user_id, {reused} AS reused",
                 *arguments,
@@ -193,7 +207,7 @@ class SessionStore:
 
 
 def _reuse(user_id: UUID, session_id: UUID, address: str) -> Event:
-    # no actor: it may have been the user, or a thief
+    # no actor: it may have been the user or a thief
     return Event("refresh_token_reused", user_id, session_id=session_id, address=address)
 
 

@@ -10,8 +10,9 @@ from joserfc import jws as joserfc_jws
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import OctKey
 
-from shared.keyring import Keyring
-from shared.tokens import Claims, Verifier
+from shared.tokens.claims import Claims
+from shared.tokens.keyring import Keyring
+from shared.tokens.verifier import Verifier
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, SECRET, token
 
 VERIFIER = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=10)

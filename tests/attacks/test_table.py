@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from shared.keyring import Keyring
-from shared.tokens import TokenRefused, Verifier
+from shared.tokens.errors import TokenRefused
+from shared.tokens.keyring import Keyring
+from shared.tokens.verifier import Verifier
+from tests.api_client import Pair, auth_app, posts_app, served
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, NOW, SECRET, b64, encoded, sign
 from tests.attacks.table import LEEWAY, Attack, table
-from tests.pair import Pair, auth_app, posts_app, served
 from tests.postgres import Server
-from tests.wire import exchange
+from tests.raw_http import exchange
 
 ATTACKS = list(table())
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "errors.md"

@@ -12,9 +12,9 @@ import asyncpg
 from aiohttp import ClientSession, web
 
 from auth_service.model import Role
-from shared.database import Connection, Database
-from shared.keyring import decode
-from tests.pair import PASSWORD, Pair, Reply, auth_app, new_email, served
+from shared.base64url import decode
+from shared.database.pool import Connection, Database
+from tests.api_client import PASSWORD, Pair, Reply, auth_app, new_email, served
 
 
 @dataclass(frozen=True)

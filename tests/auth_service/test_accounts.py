@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession
 from passlib.hash import bcrypt, bcrypt_sha256
 
-from tests.pair import PASSWORD, Pair, auth_app, new_email, served
+from tests.api_client import PASSWORD, Pair, auth_app, new_email, served
 
 
 async def test_register_gives_the_account_without_the_password(pair: Pair) -> None:

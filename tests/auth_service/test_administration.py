@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from dev import pair as processes
+from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, alone, says
 from tests.auth_service.commands import Operator, Said, environment
-from tests.pair import PASSWORD, new_email
 
 pytestmark = pytest.mark.slow
 
@@ -136,12 +136,12 @@ async def test_what_can_not_be_done_is_one_line_and_status_1(
         (create, "\n", "password"),
         (create, "fourteen chars", "at least 15 characters; 14 were sent"),
         (create, "x" * 257, "at most 256"),
-        (create, "passwordpassword", "everybody tries first"),
-        (create, "Grace Hopper 1234", "made of"),
+        (create, "passwordpassword", "attackers try first"),
+        (create, "Grace Hopper 1234", "made from"),
         (create, "nul \0 inside the passphrase", "NUL"),
         (create, b"\xff\xfe no UTF-8 inside this", "UTF-8"),
         (("users", "password", boss.email), "too short", "at least 15"),
-        (("users", "password", boss.email), "The Boss The Boss", "made of"),
+        (("users", "password", boss.email), "The Boss The Boss", "made from"),
         (("users", "password", boss.email), "nul \0 inside the passphrase", "NUL"),
         (("users", "password", boss.email), "y" * 257, "at most 256"),
         (("users", "password", new), PASSWORD, "no such user"),
@@ -189,7 +189,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
     ("typed", "refusal"),
     [
         ([PASSWORD + "\n", PASSWORD + "\n"], ""),
-        ([PASSWORD + "\n", PASSWORD + "!\n"], "auth_service: the two differ; nothing was done"),
+        ([PASSWORD + "\n", PASSWORD + "!\n"], "auth_service: the passwords differ; nothing was done"),
         ([PASSWORD + "\n", CTRL_D], "auth_service: no password was given; nothing was done"),
     ],
 )
@@ -208,7 +208,7 @@ async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, 
         )
         assert process.stderr is not None
         async with asyncio.timeout(60):
-            for prompt, keys in zip((b"Password: ", b"Once more: "), typed, strict=True):
+            for prompt, keys in zip((b"Password: ", b"Repeat the password: "), typed, strict=True):
                 await process.stderr.readuntil(prompt)
                 os.write(ours, keys.encode())
             output, errors = await process.communicate()

@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from tests.api_client import PASSWORD, Reply, new_email
 from tests.auth_service.alone import Auth, says, tokens_of
-from tests.pair import PASSWORD, Reply, new_email
 
 NEW = "another passphrase altogether"
 ADDRESS = "192.0.2.77"

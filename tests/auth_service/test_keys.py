@@ -10,9 +10,9 @@ import pytest
 
 from auth_service import keys
 from shared.errors import StartupError
-from shared.keyring import Keyring, kid_of
+from shared.tokens.keyring import Keyring, kid_of
+from tests.api_client import Pair
 from tests.auth_service.commands import Operator
-from tests.pair import Pair
 
 NOW = 1_800_000_000
 
@@ -50,7 +50,7 @@ def test_a_fresh_kid_is_never_taken_for_an_option(file: Path, monkeypatch: pytes
 def test_a_key_file_is_never_overwritten(file: Path) -> None:
     """Where a file is, no new one is made, and the old one stays as it is."""
     before = file.read_bytes()
-    with pytest.raises(StartupError, match="kept as it is"):
+    with pytest.raises(StartupError, match="was not changed"):
         keys.new(file)
     assert file.read_bytes() == before
 
@@ -85,17 +85,17 @@ def test_a_key_that_signed_twice_is_counted_from_the_last_time(file: Path) -> No
     keys.promote(file, second, NOW)
     keys.promote(file, first, NOW + 5000)
     keys.promote(file, second, NOW + 9000)
-    with pytest.raises(StartupError, match="may live"):
+    with pytest.raises(StartupError, match="may be valid"):
         keys.retire(file, first, NOW + 9001, token_seconds=910)
 
 
 def test_the_signing_key_and_the_last_one_are_not_retired(file: Path) -> None:
     """The key that signs stays, also by force, and so the last one does."""
     (last,) = keys.read(file).kids
-    with pytest.raises(StartupError, match="promote another one first"):
+    with pytest.raises(StartupError, match="promote another key first"):
         keys.retire(file, last, NOW, token_seconds=0, force=True)
     keys.add(file)
-    with pytest.raises(StartupError, match="promote another one first"):
+    with pytest.raises(StartupError, match="promote another key first"):
         keys.retire(file, last, NOW, token_seconds=0, force=True)
 
 
@@ -134,7 +134,7 @@ def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
     link.symlink_to(file)
     keys.add(link)
     assert link.is_symlink()
-    assert len(keys.read(file).keys) == 2
+    assert len(keys.read(file).kids) == 2
 
 
 def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
@@ -177,14 +177,14 @@ async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pa
     assert list(keys.unready(kid, {"posts": ready})) == []
     assert "does not list" in next(keys.unready(stranger, {"posts": ready}))
     assert "stale" in next(keys.unready(kid, {"posts": ready | {"keyring": "stale"}}))
-    assert "does not answer" in next(keys.unready(kid, {"posts": None}))
+    assert "is not ready" in next(keys.unready(kid, {"posts": None}))
 
 
 async def test_promote_needs_every_replica(file: Path, operator: Operator) -> None:
     """One replica that can't be reached is enough to refuse."""
     kid = keys.add(file)
     done = await operator(None, "keys", "promote", str(file), kid, "--ready", "http://127.0.0.1:1")
-    assert "http://127.0.0.1:1/health/ready does not answer as ready" in done.refusal
+    assert "http://127.0.0.1:1/health/ready is not ready" in done.refusal
     assert keys.read(file).kids[0] != kid
 
 

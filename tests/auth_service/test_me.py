@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from auth_service.handlers import ACCOUNTS, SESSIONS
+from tests.api_client import PASSWORD, Pair, new_email
 from tests.auth_service.alone import Auth, says
-from tests.pair import PASSWORD, Pair, new_email
 
 NEW = "another passphrase altogether"
 ENDED = (401, "session_ended")

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from auth_service.handlers import ACCOUNTS
-from shared.database import Connection
+from shared.database.pool import Connection
+from tests.api_client import PASSWORD, Reply, new_email
 from tests.auth_service.alone import Auth, alone, without_id
-from tests.pair import PASSWORD, Reply, new_email
 
 pytestmark = pytest.mark.slow
 

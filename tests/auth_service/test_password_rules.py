@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from auth_service import password_rules
-from auth_service.password_rules import MAX_LENGTH, normalised
+from auth_service.password_rules import MAX_LENGTH, normalized
 from auth_service.schemas import Deletion
+from tests.api_client import auth_app, new_email
 from tests.auth_service.alone import Auth, alone, says
-from tests.pair import auth_app, new_email
 from tests.postgres import Server
 
 
@@ -30,7 +30,7 @@ async def short(database_server: Server, keyring_file: Path) -> AsyncIterator[Au
 def codes(password: str, *, min_length: int = 8, email: str = "ada@example.org", name: str = "Ada") -> list[str]:
     """What is wrong with a password."""
     found = password_rules.faults(
-        normalised(password), min_length=min_length, email=email, name=name, pointer="/password"
+        normalized(password), min_length=min_length, email=email, name=name, pointer="/password"
     )
     return [fault.code for fault in found]
 
@@ -94,7 +94,7 @@ async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
     # U+FB2C is three characters in NFC
     reply = await auth.register(new_email(), "\ufb2c" + "x" * 255)
     [error] = reply.body["errors"]
-    assert (error["code"], error["message"]) == ("too_long", "it may have at most 256 characters; 258 were sent")
+    assert (error["code"], error["message"]) == ("too_long", "it must have at most 256 characters; 258 were sent")
 
 
 async def test_the_longest_password_is_the_same_from_every_keyboard(auth: Auth) -> None:
@@ -238,7 +238,7 @@ async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:
 def test_no_password_name_or_address_breaks_the_rules(password: str, email: str, name: str) -> None:
     """Whatever the texts are, there is an answer, and whatever is too short or too long is refused."""
     found = codes(password, min_length=15, email=email, name=name)
-    length = len(normalised(password))
+    length = len(normalized(password))
     assert ("password_too_short" in found) == (length < 15)
     assert ("too_long" in found) == (length > MAX_LENGTH)
 

@@ -16,8 +16,8 @@ from auth_service.handlers import ACCOUNTS
 from auth_service.passwords import QUEUE_PER_THREAD, PasswordHasher
 from auth_service.throttle import _key
 from shared.errors import Busy, StartupError
+from tests.api_client import PASSWORD, new_address, new_email
 from tests.auth_service.alone import Auth, alone, says
-from tests.pair import PASSWORD, new_address, new_email
 
 
 @pytest.fixture
@@ -91,11 +91,11 @@ async def test_the_queue_is_bounded(hasher: PasswordHasher) -> None:
     """When all places are taken the next one is told at once to come back; a place that is given back is free."""
     with ExitStack() as taken:
         for _ in range(1 + QUEUE_PER_THREAD):
-            taken.enter_context(hasher.place())
-        with pytest.raises(Busy) as error, hasher.place():
+            taken.enter_context(hasher.queue.place())
+        with pytest.raises(Busy) as error, hasher.queue.place():
             pass
-        assert error.value.retry_after
-    with hasher.place():
+        assert error.value.data["retry_after"]
+    with hasher.queue.place():
         assert await hasher.verify("x", await hasher.hash("x")) == (True, False)
 
 
@@ -103,11 +103,11 @@ async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: Password
     """Places do not get lost, whatever happens to whoever has one."""
 
     async def fails() -> None:
-        with hasher.place():
+        with hasher.queue.place():
             await hasher.verify("x", "no hash")
 
     async def leaves() -> None:
-        with hasher.place():
+        with hasher.queue.place():
             await asyncio.sleep(60)
 
     for _ in range(2 + QUEUE_PER_THREAD):
@@ -118,7 +118,7 @@ async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: Password
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-    with hasher.place():
+    with hasher.queue.place():
         pass
 
 
@@ -194,8 +194,8 @@ async def test_a_full_queue_turns_away_at_once(crowded: Auth, monkeypatch: pytes
     token, network = member.tokens.access, {"X-Forwarded-For": new_address()}
     register = {"email": new_email(), "password": PASSWORD, "name": "Ada"}
     with held(hasher, monkeypatch) as began:
-        waiting = [asyncio.create_task(crowded.login(new_email())) for _ in range(hasher._capacity)]
-        await until(lambda: hasher._taken == hasher._capacity and len(began) == hasher._threads._max_workers)
+        waiting = [asyncio.create_task(crowded.login(new_email())) for _ in range(hasher.queue.capacity)]
+        await until(lambda: hasher.queue.taken == hasher.queue.capacity and len(began) == hasher._threads._max_workers)
         refused: list[Coroutine[Any, Any, Any]] = [
             crowded.ask("POST", "/login", {"email": member.email, "password": PASSWORD}, headers=network),
             crowded.ask("POST", "/register", register, headers=network),
@@ -242,15 +242,15 @@ async def test_a_client_that_left_is_not_hashed_for(own_auth: Auth, monkeypatch:
         first = [asyncio.create_task(own_auth.login(new_email(), f"first {n}")) for n in range(threads)]
         await until(lambda: len(began) == threads)
         leaving = [await send(f"leaves {n}") for n in range(20)]
-        await until(lambda: hasher._taken == threads + 20)
+        await until(lambda: hasher.queue.taken == threads + 20)
         last = asyncio.create_task(own_auth.login(new_email(), "last"))
-        await until(lambda: hasher._taken == threads + 21)
+        await until(lambda: hasher.queue.taken == threads + 21)
         for number, writer in enumerate(leaving):
             if number % 2:
                 writer.transport.abort()
             else:
                 writer.close()
-        await until(lambda: hasher._taken == threads + 1)
+        await until(lambda: hasher.queue.taken == threads + 1)
     assert [reply.status for reply in await asyncio.gather(*first, last)] == [401] * (threads + 1)
     assert sorted(began) == sorted([*(f"first {n}" for n in range(threads)), "last"])
     # one may have had its turn, and waited for the thread alone

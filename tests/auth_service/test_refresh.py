@@ -16,11 +16,11 @@ from uuid import UUID
 import pytest
 
 from auth_service.handlers import SESSIONS
-from auth_service.model import Client
+from auth_service.model import Client, SessionPolicy
 from auth_service.refresh_tokens import FAMILY_BYTES, SECRET_BYTES, RefreshToken
 from auth_service.store.sessions import SessionStore
-from shared.errors import Problem
-from shared.keyring import decode
+from shared.base64url import decode
+from shared.errors import DomainError
 from tests.auth_service.alone import Auth, Frozen, alone, frozen, says, tokens_of, without_id
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
@@ -32,7 +32,7 @@ ENDED = (401, "session_ended")
 
 def store(database: Frozen) -> SessionStore:
     """The store on a database whose clock stands still."""
-    return SessionStore(database, idle_seconds=14 * DAY, absolute_seconds=90 * DAY)
+    return SessionStore(database, SessionPolicy(idle_seconds=14 * DAY, absolute_seconds=90 * DAY))
 
 
 async def row_of(auth: Auth, session: UUID) -> Any:
@@ -44,7 +44,7 @@ async def used(auth: Auth, token: str) -> str:
     """Use a token at the rules themselves, without HTTP; return the next one, or the code of the error."""
     try:
         return str((await auth.app[SESSIONS].refresh(token, CLIENT, time.time())).refresh)
-    except Problem as problem:
+    except DomainError as problem:
         return problem.code
 
 

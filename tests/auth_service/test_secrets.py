@@ -17,12 +17,12 @@ from aiohttp import ClientSession
 
 from auth_service import keys
 from dev import pair as processes
-from shared.keyring import decode
+from shared.base64url import decode
+from tests.api_client import Pair, Reply, new_email
 from tests.auth_service.alone import says
 from tests.auth_service.commands import Operator
-from tests.pair import Pair, Reply, new_email
 from tests.postgres import Server
-from tests.wire import exchange
+from tests.raw_http import exchange
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from auth_service.errors import CredentialsInvalid
 from auth_service.handlers import ACCOUNTS, SESSIONS
 from auth_service.model import Client
 from auth_service.refresh_tokens import RefreshToken
+from tests.api_client import PASSWORD, Pair, auth_app, new_email, served
 from tests.auth_service.alone import Auth, Tokens, alone, says
-from tests.pair import PASSWORD, Pair, auth_app, new_email, served
-from tests.wire import exchange
+from tests.raw_http import exchange
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
 ENDED = (401, "session_ended")

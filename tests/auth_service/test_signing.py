@@ -9,8 +9,9 @@ import pytest
 
 from auth_service.model import Role, User
 from auth_service.signing import Signer
-from shared.keyring import Keyring
-from shared.tokens import MAX_BYTES, Verifier
+from shared.tokens.claims import MAX_BYTES
+from shared.tokens.keyring import Keyring
+from shared.tokens.verifier import Verifier
 from tests.attacks.forge import KEYRING, KID, NOW, SECRET
 
 

@@ -8,21 +8,25 @@ from uuid import UUID
 
 import pytest
 
+from auth_service.model import SessionPolicy
 from auth_service.store.sweep import BATCH, SweepStore
-from shared.database import Database
+from auth_service.throttle import KNOWN_SECONDS
+from shared.database.pool import Database
+from tests.api_client import Reply
 from tests.auth_service.alone import Auth, Member, alone, frozen, says
-from tests.pair import Reply
 
 pytestmark = pytest.mark.slow
 
 _LOCK = 0x73776565
 """What whoever sweeps holds; a replica of another version holds the same."""
 
+POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
+
 
 @pytest.fixture
 async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Auth]:
     """A service that does not sweep by itself, so that a test can say when."""
-    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 3600)
+    monkeypatch.setattr("shared.database.sweep.PAUSE_SECONDS", 3600)
     async with alone(database_url, keyring_file) as auth:
         yield auth
 
@@ -34,7 +38,7 @@ async def replicas(auth: Auth, database_url: str) -> AsyncIterator[list[SweepSto
     databases = [Database(database_url, connections=2, migrations=[], migrate=False) for _ in range(2)]
     for database in databases:
         await database.open()
-    yield [SweepStore(database) for database in databases]
+    yield [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
     for database in databases:
         await database.close()
 
@@ -62,7 +66,7 @@ async def test_expired_sessions_go_and_others_stay(auth: Auth) -> None:
     async with frozen(auth.database) as database:
         for tokens, expires in ((member.tokens, "now() + interval '1 us'"), (over.tokens, "now()")):
             await auth.database.execute(f"UPDATE sessions SET expires_at = {expires} WHERE id = $1", tokens.session)
-        assert await SweepStore(database).sweep() is False
+        assert await SweepStore(database, POLICY, KNOWN_SECONDS).sweep() is False
         assert await auth.sessions_of(member.id) == {member.tokens.session}
         assert await auth.sessions_of(over.id) == set()
 
@@ -139,7 +143,7 @@ async def test_a_nonce_stands_in_the_row_only_during_the_grace(auth: Auth, secon
             "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", tokens.session, seconds
         )
         [before] = await auth.database.fetch("SELECT * FROM sessions")
-        assert await SweepStore(database).sweep() is False
+        assert await SweepStore(database, POLICY, KNOWN_SECONDS).sweep() is False
         [after] = await auth.database.fetch("SELECT * FROM sessions")
     changed = {column for column, value in before.items() if after[column] != value}
     assert changed == ({"nonce", "previous_hash"} if cleared else set())
@@ -232,7 +236,7 @@ async def test_a_failure_does_not_end_the_sweeping(
     database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever fails in one round, here a table that is not there yet, the next round comes."""
-    monkeypatch.setattr("shared.sweep.PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("shared.database.sweep.PAUSE_SECONDS", 0.02)
     async with alone(database_url, keyring_file) as auth:
         member = await auth.join()
         await auth.database.execute("ALTER TABLE attempts RENAME TO attempts_elsewhere")

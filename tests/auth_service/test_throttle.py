@@ -16,11 +16,12 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from auth_service.handlers import ACCOUNTS
+from auth_service.model import SessionPolicy
 from auth_service.store.sweep import BATCH, SweepStore
-from auth_service.throttle import _key
-from shared.database import Database
+from auth_service.throttle import KNOWN_SECONDS, _key
+from shared.database.pool import Database
+from tests.api_client import PASSWORD, Pair, Reply, new_address, new_email
 from tests.auth_service.alone import Auth, alone, says
-from tests.pair import PASSWORD, Pair, Reply, new_address, new_email
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,8 @@ WAITS = (1, 2, 4, 8, 16, 32, 60, 60)
 # replaces what the service writes: what a slow machine takes does not count against a wait, or no wait is set at all
 LONG_WAITS = "NEW.allowed_at > now() THEN NEW.allowed_at := NEW.allowed_at + interval '1 hour'"
 NO_WAITS = "true THEN NEW.allowed_at := '-infinity'"
+
+POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
 
 
 async def guess(auth: Pair, email: str, network: str, password: str = WRONG) -> Reply:
@@ -143,7 +146,7 @@ def count_hashes(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def use_cores(auth: Auth, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let as many try a password at a time as on a machine with that many cores."""
-    monkeypatch.setattr(auth.app[ACCOUNTS]._hasher, "_turns", asyncio.Semaphore(count + 1))
+    monkeypatch.setattr(auth.app[ACCOUNTS]._hasher.queue, "_turns", asyncio.Semaphore(count + 1))
 
 
 async def test_five_failures_then_a_wait_that_doubles(auth: Auth) -> None:
@@ -538,7 +541,7 @@ async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
     database = Database(database_url, connections=2, migrations=[], migrate=False)
     await database.open()
     try:
-        store = SweepStore(database)
+        store = SweepStore(database, POLICY, KNOWN_SECONDS)
         assert [await store.sweep() for _ in range(3)] == [True, True, False]
     finally:
         await database.close()

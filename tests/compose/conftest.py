@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
+from tests.api_client import Pair
 from tests.compose.project import Project
-from tests.pair import Pair
 
 _PROJECT = pytest.StashKey[Project]()
 

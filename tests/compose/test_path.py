@@ -1,6 +1,6 @@
 """The path that every client walks, through the two published base URLs."""
 
-from tests.pair import Pair
+from tests.api_client import Pair
 
 
 async def test_from_registering_to_reading_a_post(pair: Pair) -> None:

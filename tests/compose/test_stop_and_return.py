@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.api_client import Pair, SignedIn
 from tests.compose.project import CONSOLE, PUBLISHED, Project
-from tests.pair import Pair, SignedIn
 
 DEADLINE = 30.0
 

@@ -2,9 +2,9 @@
 
 from playwright.async_api import Browser, expect
 
+from tests.api_client import new_email
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage
-from tests.pair import new_email
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"> it\'s \\ "quoted" $HOME `id` \u202eסוף %41'
 

@@ -15,7 +15,7 @@ from console.settings import Settings
 from dev import pair as processes
 from shared.errors import StartupError
 from tests.console import stage
-from tests.wire import exchange
+from tests.raw_http import exchange
 
 AUTH, POSTS = "http://127.0.0.1:9001", "http://auth.example.com:9002/v1"
 POLICY = (

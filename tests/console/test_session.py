@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from dev import pair as processes
+from tests.api_client import PASSWORD, new_email
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage, console, stage
-from tests.pair import PASSWORD, new_email
 from tests.postgres import Server
 
 

@@ -11,10 +11,12 @@ import pytest
 from auth_service import keys
 from dev import Failure, gallery
 from dev.gallery import YEAR_2000, YEAR_2001, YEAR_2100, YEAR_9999
-from shared.keyring import Keyring, decode
-from shared.tokens import TokenRefused, Verifier
+from shared.base64url import decode
+from shared.tokens.errors import TokenRefused
+from shared.tokens.keyring import Keyring
+from shared.tokens.verifier import Verifier
+from tests.api_client import Pair
 from tests.attacks.forge import KEYRING, SECRET
-from tests.pair import Pair
 
 REFUSED = {
     "ID token": (5, "token_type_wrong"),

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from shared.keyring import decode
+from shared.base64url import decode
 from tests.attacks import forge
 from tests.attacks.forge import ABSENT
 

@@ -12,7 +12,7 @@ import auth_service.settings
 import console.settings
 import posts_service.settings
 from auth_service.__main__ import _parser
-from shared.variables import Settings
+from shared.settings import Settings
 from tests.docs.blocks import ROOT, Fence, Untrue
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

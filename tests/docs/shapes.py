@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from shared.keyring import decode
+from shared.base64url import decode
 from tests.docs.blocks import Fence, Untrue
 
 _BASE64URL = "[A-Za-z0-9_-]"

@@ -16,11 +16,11 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from auth_service import keys, model
+from tests.api_client import Pair, Reply, auth_app, served
 from tests.docs import stacks
 from tests.docs.blocks import DOCS, ROOT, write_files
 from tests.docs.cases import CASES, Case, Forger
 from tests.docs.stacks import Stack
-from tests.pair import Pair, Reply, auth_app, served
 from tests.postgres import Server
 
 DOCUMENT = DOCS / "add-a-service.md"

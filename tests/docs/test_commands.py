@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.keyring import decode, read
+from shared.base64url import decode
+from shared.tokens.keyring import read
+from tests.api_client import Pair
 from tests.dev.runner import serving
 from tests.docs import blocks, elsewhere
 from tests.docs.blocks import COMMANDS, ELSEWHERE, FILES_RUN, OUTPUTS, ROOT, Fence, Step, Untrue, fences, name, steps
 from tests.docs.shapes import Comparison
 from tests.docs.shell import ADDRESSES, Machine
-from tests.pair import Pair
 from tests.postgres import Server
 
 INSTALLS = "virtual environment: "

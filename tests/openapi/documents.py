@@ -9,8 +9,8 @@ from jsonschema_rs import Validator, validator_for
 
 import auth_service.routes
 import posts_service.routes
-from shared import health, openapi
-from shared.keyring import Keyring
+from shared.http import health, openapi
+from shared.tokens.keyring import Keyring
 from tests.attacks.forge import KEYRING
 
 ROUTES = {"auth": auth_service.routes.ROUTES, "posts": posts_service.routes.ROUTES}

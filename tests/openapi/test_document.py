@@ -9,11 +9,11 @@ import pytest
 from jsonschema_rs import validator_for
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from shared import docs, openapi
-from shared.errors import Problem, StartupError, codes
-from shared.routes import OPTIONAL, PUBLIC, SIGNED_IN
+from shared.errors import DomainError, StartupError, codes
+from shared.http import docs, openapi
+from shared.http.routes import OPTIONAL, PUBLIC, SIGNED_IN
+from tests.api_client import Pair, posts_app, served
 from tests.openapi.documents import ROUTES
-from tests.pair import Pair, posts_app, served
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = ["auth", "posts"]
@@ -94,7 +94,7 @@ async def test_every_code_can_happen_somewhere(pair: Pair) -> None:
     documented: set[str] = set()
     for base in (pair.auth, pair.posts):
         documented |= set((await pair.call("GET", f"{base}/openapi.json")).body["components"]["examples"])
-    assert {kind.code for kind in codes(Problem)} - documented == {"method_not_allowed"}
+    assert {kind.code for kind in codes(DomainError)} - documented == {"method_not_allowed"}
 
 
 def test_the_version_is_the_projects() -> None:

@@ -3,9 +3,9 @@
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.api_client import Pair
 from tests.console.screen import screen
 from tests.openapi.documents import ROUTES
-from tests.pair import Pair
 
 
 @pytest.mark.parametrize("service", ["auth", "posts"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pair import auth_app, posts_app, served
+from tests.api_client import auth_app, posts_app, served
 from tests.postgres import Server
 
 HERE = Path(__file__).parent

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import asyncpg
 
-from shared.keyring import decode
+from shared.base64url import decode
+from tests.api_client import Pair, Reply, SignedIn
 from tests.attacks import forge
-from tests.pair import Pair, Reply, SignedIn
 
 BOTH = "posts:read posts:write"
 MODERATOR = f"{BOTH} posts:moderate"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from tests.pair import Pair, posts_app, served
+from tests.api_client import Pair, posts_app, served
 from tests.postgres import Server
 from tests.posts_service.board import Board
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.pair import Reply, SignedIn
+from tests.api_client import Reply, SignedIn
 from tests.posts_service.board import MODERATOR, Board
 
 ROUNDS = 100

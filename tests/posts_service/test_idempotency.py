@@ -12,9 +12,9 @@ import pytest
 from aiohttp import ClientError, ClientSession, web
 
 from dev import pair as processes
-from posts_service.handlers import POSTS
-from posts_service.store import PostStore
-from tests.pair import SignedIn, posts_app, served
+from posts_service.handlers.posts import POSTS
+from posts_service.store.idempotency import IdempotencyStore
+from tests.api_client import SignedIn, posts_app, served
 from tests.postgres import Server
 from tests.posts_service.board import Board, Raw
 
@@ -182,8 +182,8 @@ async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: B
         assert await board.count("SELECT count(*) FROM idempotency_keys") == 30
 
 
-def _store(app: web.Application) -> PostStore:
-    return app[POSTS]._store
+def _store(app: web.Application) -> IdempotencyStore:
+    return app[POSTS]._keys
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "k" * 256, "a\tb", "🦉"])

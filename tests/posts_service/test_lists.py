@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from posts_service import store
+from posts_service.store import search
 from shared import cursor
-from shared.keyring import encode
-from tests.pair import Reply, SignedIn
+from shared.base64url import encode
+from tests.api_client import Reply, SignedIn
 from tests.posts_service.board import Board
 
 _LINK = re.compile(r'<(/posts\?[!-;=?-~]+)>; rel="next"')
@@ -380,7 +380,7 @@ async def test_a_list_is_the_same_wherever_it_is_looked_for(
     board: Board, monkeypatch: pytest.MonkeyPatch, near: int
 ) -> None:
     """A page takes its posts from those next to the cursor and from the index, and shows the same whichever it was."""
-    monkeypatch.setattr(store, "NEAR", near)
+    monkeypatch.setattr(search, "NEAR", near)
     ada, bob, tag = board.person("Ada"), board.person("Bob"), f"near {near}"
     posts = []
     for number in range(12):

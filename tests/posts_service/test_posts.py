@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientSession
 
-from posts_service.handlers import POSTS
-from tests.pair import Pair, posts_app, served
+from posts_service.handlers.posts import POSTS
+from tests.api_client import Pair, posts_app, served
 from tests.posts_service.board import BOTH, MODERATOR, Board
 
 

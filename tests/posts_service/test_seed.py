@@ -13,10 +13,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from posts_service.seed import BATCH, RARE, made_up
 
 from dev.pair import ROOT, environment
-from posts_service.seed import BATCH, RARE, made_up
-from tests.pair import Pair, posts_app, served
+from tests.api_client import Pair, posts_app, served
 from tests.posts_service.board import Board
 
 pytestmark = pytest.mark.slow

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from dev import pair as processes
-from tests.pair import SignedIn
+from tests.api_client import SignedIn
 from tests.postgres import Server
 from tests.posts_service.board import MODERATOR, person
 

@@ -1,6 +1,6 @@
 """The path that must work everywhere: register, sign in, post, read. Walked by tests, and against any running pair."""
 
-from tests.pair import PASSWORD, Pair, SignedIn
+from tests.api_client import PASSWORD, Pair, SignedIn
 
 
 async def walk_both(pair: Pair, email: str) -> SignedIn:

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 from pytest_aiohttp import AiohttpServer
 
 from dev import pair as processes
-from tests.pair import Pair, auth_app, new_email, posts_app
+from tests.api_client import Pair, auth_app, new_email, posts_app
 from tests.postgres import Server
 from tests.system.path import walk_both, walk_posts
 

@@ -1,0 +1,1 @@
+"""A service's own Postgres: the connection pool, migrations, and sweeping."""

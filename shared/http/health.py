@@ -1,0 +1,62 @@
+"""Health routes for orchestrators: whether the process is alive, and whether it can do its work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from shared.database.pool import Database
+from shared.http import body
+from shared.http.routes import PUBLIC, Reply, Route
+from shared.tokens.keyring import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The process is alive."""
+
+    status: Literal["live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The service can do its work; `database` is null if it has none."""
+
+    status: Literal["ready"]
+    database: Literal["ok"] | None
+    keyring: Literal["ok", "stale"]
+    """stale: the key file's present content can't be used, and its previous keys still are."""
+    kids: Sequence[str]
+
+
+LIVE = TypeAdapter(Live)
+READY = TypeAdapter(Ready)
+
+
+def routes(keyring: Keyring, database: Database | None) -> tuple[Route, ...]:
+    """Return the rows that every service has."""
+
+    async def live(_: web.Request) -> web.Response:
+        """GET /health/live: the process is alive."""
+        return body.response(LIVE, Live("live"))
+
+    async def ready(_: web.Request) -> web.Response:
+        """GET /health/ready: the service can do its work; lists the ids of its keys."""
+        if database is not None:
+            await database.check()
+        return body.response(
+            READY,
+            Ready(
+                "ready",
+                database=None if database is None else "ok",
+                keyring="ok" if keyring.fault is None else "stale",
+                kids=keyring.current.kids,
+            ),
+        )
+
+    return (
+        Route("GET", "/health/live", live, PUBLIC, replies=(Reply(200, "Alive", LIVE),), uses_database=False),
+        Route("GET", "/health/ready", ready, PUBLIC, replies=(Reply(200, "Ready", READY),)),
+    )

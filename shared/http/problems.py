@@ -1,0 +1,114 @@
+"""Errors as answers (RFC 9457): the one place that gives an error its status, its headers and its body."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from shared.errors import DomainError, Kind
+from shared.http.errors import HttpError
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[Kind, HTTPStatus] = {
+    Kind.MALFORMED: HTTPStatus.BAD_REQUEST,
+    Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Kind.TOKEN_REFUSED: HTTPStatus.UNAUTHORIZED,
+    Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Kind.SCOPE_INSUFFICIENT: HTTPStatus.FORBIDDEN,
+    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Kind.CONFLICT: HTTPStatus.CONFLICT,
+    Kind.VERSION_MISMATCH: HTTPStatus.PRECONDITION_FAILED,
+    Kind.THROTTLED: HTTPStatus.TOO_MANY_REQUESTS,
+    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.STORAGE_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
+    Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+BEARER_ERRORS: Mapping[Kind, str] = {
+    Kind.TOKEN_REFUSED: "invalid_token",
+    Kind.SCOPE_INSUFFICIENT: "insufficient_scope",
+}
+"""The error of RFC 6750 section 3.1 for each kind that an access token can cause."""
+
+_HEADERS: Mapping[str, tuple[str, Callable[[object], str]]] = {
+    "retry_after": ("Retry-After", str),
+    "version": ("ETag", '"{}"'.format),
+    "allow": ("Allow", str),
+    "accept_encoding": ("Accept-Encoding", str),
+}
+"""The headers made from an error's data."""
+
+_MEMBERS = ("check",)
+"""The data that appears in the body (RFC 9457 section 3.2)."""
+
+# RFC 6750 section 3: error_description allows no quotes, backslashes or control characters
+_UNQUOTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A rendered error."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def status_of(error: DomainError | type[DomainError]) -> HTTPStatus:
+    """Return the status of an error, or of every error of a class."""
+    kind = error if isinstance(error, type) else type(error)
+    return kind.status if issubclass(kind, HttpError) else STATUS[kind.kind]
+
+
+def bearer_error(error: DomainError | type[DomainError]) -> str | None:
+    """Return the error code of RFC 6750 section 3.1, or None if no token is at fault."""
+    kind = error if isinstance(error, type) else type(error)
+    return kind.bearer_error if issubclass(kind, HttpError) else BEARER_ERRORS.get(kind.kind)
+
+
+def content(error: DomainError, request_id: str) -> dict[str, object]:
+    """Return the members of the body. `type` is about:blank, so `title` is the status phrase; `code` identifies it."""
+    status = status_of(error)
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if error.hint is not None:
+        body["hint"] = error.hint
+    if error.faults:
+        body["errors"] = [{f.place: f.where, "code": f.code, "message": f.message} for f in error.faults]
+    return {**body, **{name: error.data[name] for name in _MEMBERS if name in error.data}, "request_id": request_id}
+
+
+def answer(error: DomainError, request_id: str, realm: str | None = None) -> Answer:
+    """Render an error.
+
+    Args:
+        error: The error.
+        request_id: The request's id.
+        realm: The realm of a challenge; None before it is known which service was asked.
+    """
+    headers = {"Content-Type": MEDIA_TYPE}
+    for name, value in error.data.items():
+        if name in _HEADERS:
+            header, text = _HEADERS[name]
+            headers[header] = text(value)
+    if realm is not None and (bearer_error(error) or status_of(error) == HTTPStatus.UNAUTHORIZED):
+        headers["WWW-Authenticate"] = _challenge(error, realm)
+    # ASCII escapes, so that a lone surrogate from the request can be quoted without breaking the encoding
+    return Answer(status_of(error), headers, json.dumps(content(error, request_id)).encode())
+
+
+def _challenge(error: DomainError, realm: str) -> str:
+    """Return the challenge of RFC 6750 section 3; it has an error only if a token was sent."""
+    code = bearer_error(error)
+    if code is None:
+        return f'Bearer realm="{realm}"'
+    description = _UNQUOTABLE.sub("?", error.detail)
+    return f'Bearer realm="{realm}", error="{code}", error_description="{description}"'

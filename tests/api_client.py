@@ -1,0 +1,160 @@
+"""Both services on real sockets, and a client of their two base URLs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import count
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+import auth_service.app
+import auth_service.settings
+import posts_service.app
+import posts_service.settings
+from shared.http.application import Clock
+from shared.http.server import Runner
+from tests.openapi import documents
+
+PASSWORD = "a long enough passphrase"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, read to its end."""
+
+    status: int
+    headers: Any
+    body: Any
+
+    @property
+    def code(self) -> str:
+        """The code of an error."""
+        return str(self.body["code"])
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A registered user with a token."""
+
+    id: str
+    email: str
+    name: str
+    token: str
+
+
+@dataclass
+class Pair:
+    """A client of two base URLs."""
+
+    auth: str
+    posts: str
+    http: ClientSession = field(repr=False)
+
+    async def call(self, method: str, url: str, json: object = None, token: str | None = None, **options: Any) -> Reply:
+        """Send one request; `url` starts with the base URL of a service, whose document the answer must fit."""
+        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **options.pop("headers", {})}
+        headers.setdefault("X-Forwarded-For", new_address())
+        if json is not None:
+            headers.setdefault("Content-Type", "application/json")
+            options["data"] = dumps(json).encode()
+        if isinstance(options.get("data"), bytes):
+            options["data"] = BytesIO(options["data"])
+        async with self.http.request(method, url, headers=headers, **options) as response:
+            body = await response.json(content_type=None) if await response.read() else None
+            for service, base in (("auth", self.auth), ("posts", self.posts)):
+                if url.startswith(f"{base}/"):
+                    asked = method, response.url.path
+                    documents.check(service, asked, status=response.status, headers=response.headers, body=body)
+            return Reply(response.status, response.headers, body)
+
+    async def register(self, email: str, password: str = PASSWORD, name: str = "Ada") -> Reply:
+        """POST /register."""
+        return await self.call("POST", f"{self.auth}/register", {"email": email, "password": password, "name": name})
+
+    async def login(self, email: str, password: str = PASSWORD) -> Reply:
+        """POST /login."""
+        return await self.call("POST", f"{self.auth}/login", {"email": email, "password": password})
+
+    async def sign_up(self, name: str = "Ada") -> SignedIn:
+        """Register somebody new and sign in."""
+        email = new_email()
+        account = await self.register(email, name=name)
+        assert account.status == 201, account
+        tokens = await self.login(email)
+        assert tokens.status == 200, tokens
+        return SignedIn(account.body["id"], email, name, tokens.body["access_token"])
+
+    async def post(self, token: str, title: str = "A title", body: str = "Some text", **more: object) -> Reply:
+        """POST /posts."""
+        return await self.call("POST", f"{self.posts}/posts", {"title": title, "body": body, **more}, token)
+
+
+def new_address() -> str:
+    """A network nobody has come from yet, so that no test is throttled for another's doings."""
+    number = next(_numbers)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def new_email() -> str:
+    """An address nobody has yet."""
+    return f"user{next(_numbers)}@example.com"
+
+
+def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> auth_service.settings.Settings:
+    """Settings of an auth service under test; bcrypt at its lowest cost."""
+    return auth_service.settings.Settings.model_validate(
+        {
+            "DATABASE_URL": database_url,
+            "JWT_KEYRING_FILE": keyring,
+            "BCRYPT_COST": 4,
+            "TRUSTED_PROXIES": 1,
+            **{name.upper(): value for name, value in changes.items()},
+        }
+    )
+
+
+def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> posts_service.settings.Settings:
+    """Settings of a posts service under test."""
+    return posts_service.settings.Settings.model_validate(
+        {
+            "DATABASE_URL": database_url,
+            "JWT_KEYRING_FILE": keyring,
+            **{name.upper(): value for name, value in changes.items()},
+        }
+    )
+
+
+def auth_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
+    """An auth service, not yet started."""
+    settings = auth_settings(database_url, keyring, **changes)
+    return auth_service.app.create_app(settings, clock) if clock else auth_service.app.create_app(settings)
+
+
+def posts_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
+    """A posts service, not yet started."""
+    settings = posts_settings(database_url, keyring, **changes)
+    return posts_service.app.create_app(settings, clock) if clock else posts_service.app.create_app(settings)
+
+
+class _Server(TestServer):
+    """Runs an application as `serve` does."""
+
+    async def _make_runner(self, **_: Any) -> Runner:
+        return Runner(self.app)
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    """Serve an application on a free port, as `serve` does, and give its base URL."""
+    server = _Server(app, host="127.0.0.1")
+    await server.start_server()
+    try:
+        yield str(server.make_url("")).rstrip("/")
+    finally:
+        await server.close()

@@ -1,0 +1,88 @@
+"""What comes before HTTP, over a bare socket."""
+
+import json
+
+import pytest
+
+from tests.api_client import Pair
+from tests.raw_http import exchange
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello, TLS\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET  /  HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+    ids=lambda data: repr(data[:24]),
+)
+async def test_bytes_that_are_no_http_get_the_same_kind_of_error(pair: Pair, data: bytes) -> None:
+    """What can't be parsed as HTTP is answered with problem+json in HTTP/1.1, without naming any software."""
+    for base in (pair.auth, pair.posts):
+        status, headers, body = await exchange(base, data)
+        assert status == b"HTTP/1.1 400 Bad Request"
+        assert headers["Content-Type"] == "application/problem+json"
+        assert headers["Connection"] == "close"
+        assert "Server" not in headers
+        problem = json.loads(body)
+        assert problem["code"] == "request_malformed"
+        assert problem["request_id"] == headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("target", ["http://xn--a/", "http://[::1/health/live", "http://a:99999999/", "http://\xff/"])
+async def test_an_address_that_is_none_is_answered_too(pair: Pair, target: str) -> None:
+    """A request line with an impossible address gets an answer, and the connection does not stay open without one."""
+    request = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode("latin-1")
+    status, headers, body = await exchange(pair.posts, request)
+    assert status.split(b" ")[1] in (b"400", b"404")
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["code"] in ("request_malformed", "not_found")
+
+
+@pytest.mark.parametrize("line", [b"POST /nowhere", b"PUT /posts"])
+async def test_an_expectation_changes_no_error(pair: Pair, line: bytes) -> None:
+    """404 and 405 look the same with an unknown expectation."""
+    request = line + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: x\r\nContent-Length: 0\r\n\r\n"
+    status, headers, _ = await exchange(pair.posts, request)
+    assert status.split(b" ")[1] in (b"404", b"405")
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", [b"/login", b"/nowhere", b"/me"])
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])
+async def test_a_compressed_body_is_never_unpacked(pair: Pair, path: bytes, encoding: bytes) -> None:
+    """A body that claims to be compressed is refused as it is, so that a small one can't become a huge one."""
+    junk = b"this is not compressed at all"
+    request = (
+        b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (path, encoding, len(junk), junk)
+    )
+    status, _, body = await exchange(pair.auth, request)
+    wanted = {b"/login": b"415", b"/nowhere": b"404", b"/me": b"405"}[path]
+    assert status.split(b" ")[1] == wanted
+    assert json.loads(body)["status"] == int(wanted)
+
+
+async def test_a_broken_chunk_is_the_clients_fault(pair: Pair) -> None:
+    """A body whose framing breaks in the middle is 400, not a fault of ours."""
+    head = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    status, _, body = await exchange(pair.auth, head + b"5\r\n{}{}{\r\nzz\r\n")
+    assert status == b"HTTP/1.1 400 Bad Request"
+    assert json.loads(body)["code"] == "request_malformed"
+
+
+async def test_an_expectation_is_met_or_ignored(pair: Pair) -> None:
+    """`Expect: 100-continue` gets its 100; an unknown expectation changes nothing."""
+    head = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: %s\r\n\r\n"
+    status, _, rest = await exchange(pair.posts, head % b"100-continue")
+    assert status == b"HTTP/1.1 100 Continue"
+    assert rest.startswith(b"HTTP/1.1 200 OK")
+    status, _, _ = await exchange(pair.posts, head % b"the-unexpected")
+    assert status == b"HTTP/1.1 200 OK"
