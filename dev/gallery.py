@@ -14,10 +14,11 @@ from typing import Any
 from uuid import uuid4
 
 from dev import Failure
-from shared import keyring
+from shared.base64url import encode
 from shared.errors import StartupError
-from shared.keyring import Key, encode
-from shared.tokens import MAX_NUMERIC_DATE, TYPE
+from shared.tokens import keyring
+from shared.tokens.claims import MAX_NUMERIC_DATE, TYPE
+from shared.tokens.keys import Key
 
 YEAR_2000 = 946_684_800
 YEAR_2001 = 978_307_200
@@ -85,60 +86,57 @@ def forgeries(key: Key, now: float) -> Iterator[Forgery]:
 
     yield Forgery(
         "ID token",
-        "Signed by the right key, but its typ is JWT: it tells a client who signed in. An access token says at+jwt, so "
-        "that no other kind of token can pass for one.",
+        "Its `typ` is `JWT`, as in an ID token, which tells an app who signed in. An access token must say `at+jwt`, "
+        "so that no other kind of token can be used as one.",
         signed(typ="JWT"),
     )
     yield Forgery(
         "Duplicate claim",
-        "It names two users, one after the other. Some parsers take the first, others the last, so a token that two "
-        "readers could understand differently is not read at all.",
+        "It has two `sub` claims with different users. Some parsers use the first and others the last, so a service "
+        "that accepted it could act for the wrong user.",
         _signed(key, TYPE, _json({"sub": str(uuid4())})[:-1] + "," + _json(claims)[1:]),
     )
     yield Forgery(
         "No expiry",
-        "It has no exp and would be good for ever. Many libraries let that pass; here every access token has to say "
-        "when it ends.",
+        "It has no `exp`, so it would never expire. Many JWT libraries accept that. These services require an expiry.",
         _signed(key, TYPE, _json({name: value for name, value in claims.items() if name != "exp"})),
     )
     yield Forgery(
         "Expiry as text",
-        "Its exp is a string. A reader that compares it as one, or skips what it can't compare, would never see it "
-        "expire; a time has to be a number.",
+        "Its `exp` is a string instead of a number. Code that compares it as text, or skips it, might never see the "
+        "token expire.",
         signed(exp=str(int(now) + 900)),
     )
     yield Forgery(
         "Wrong issuer",
-        "It says that somebody else issued it. The signature is right all the same, which happens where two systems "
-        "were given one key.",
+        "Its `iss` names another issuer. The signature is right, as it would be if two systems used the same key.",
         signed(iss="another-issuer"),
     )
     yield Forgery(
         "Wrong audience",
-        "It is meant for another service and would be good there. Without this check, whoever is given a token could "
-        "use it everywhere in its owner's name.",
+        "Its `aud` names another service, which would accept it. Without this check, any service that receives a token "
+        "could use it at every other service as if it were the user.",
         signed(aud=["payroll"]),
     )
     yield Forgery(
         "Expired",
-        "It ended on 1 January 2001. A stolen token is worth something only until its exp, which is why ours live for "
-        "minutes.",
+        "It expired on 1 January 2001. A stolen token works only until it expires, so these services issue tokens "
+        "that last for minutes.",
         signed(iat=YEAR_2000, exp=YEAR_2001),
     )
     yield Forgery(
         "Not yet valid",
-        "Its nbf says that it is valid from the year 2100 on, and not before.",
+        "Its `nbf` says that it isn't valid before the year 2100.",
         signed(iat=YEAR_2000, nbf=YEAR_2100, exp=YEAR_9999),
     )
     yield Forgery(
         "Issued in the future",
-        "It claims to have been issued in the year 2100. Either it is made up or a clock is wrong; neither can be "
-        "believed.",
+        "Its `iat` says that it was issued in the year 2100. Either the token was made up or a clock is wrong.",
         signed(iat=YEAR_2100, exp=YEAR_9999),
     )
     yield Forgery(
         "Lives too long",
-        "It was issued in 2000 and is to last until 2100. A token can't be taken back, so none may live for more than "
+        "It was issued in 2000 and expires in 2100. A token can't be revoked, so no token may be valid for more than "
         "24 hours.",
         signed(iat=YEAR_2000, exp=YEAR_2100),
     )

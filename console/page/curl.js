@@ -1,27 +1,29 @@
-/** A call as a line for a POSIX shell. */
+/** Write a call as a curl command for a POSIX shell. */
 
-/** The members of a body that are never written out, and the shell variable that stands in for each. */
+/** Body members whose values are left out, each with the shell variable that stands in for it. */
 export const SECRETS = { password: "PASSWORD", refresh_token: "REFRESH_TOKEN" };
 
-/** One word for the shell, whatever stands in the text: between single quotes nothing has a meaning but their end. */
+/** Quote any text as one word for the shell. Between single quotes, only a single quote is special. */
 export const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /**
+ * Write the command.
+ *
  * @param {{method: string, url: string, headers: [string, string][], json?: object}} call
- * @param {boolean} whole  whether the access token stands in it; else it is read from $TOKEN
+ * @param {boolean} full  whether to write out the access token; otherwise the command reads it from $TOKEN
  */
-export function curl({ method, url, headers, json }, whole) {
+export function curl({ method, url, headers, json }, full) {
   const words = ["curl -sSi", ...(method === "GET" ? [] : [`-X ${method}`]), quote(url)];
   for (const [name, value] of headers) {
-    words.push(name === "Authorization" && !whole ? `-H "Authorization: Bearer $TOKEN"` : `-H ${quote(`${name}: ${value}`)}`);
+    words.push(name === "Authorization" && !full ? `-H "Authorization: Bearer $TOKEN"` : `-H ${quote(`${name}: ${value}`)}`);
   }
   if (json !== undefined) words.push(`--data-raw ${body(json)}`);
   return words.join(" ");
 }
 
-/** The variables that have to be set before the line works. */
-export function variables({ headers, json }, whole) {
-  const bearer = !whole && headers.some(([name]) => name === "Authorization") ? ["TOKEN"] : [];
+/** List the shell variables that the command needs. */
+export function variables({ headers, json }, full) {
+  const bearer = !full && headers.some(([name]) => name === "Authorization") ? ["TOKEN"] : [];
   return [...bearer, ...Object.keys(json ?? {}).filter((name) => name in SECRETS).map((name) => SECRETS[name])];
 }
 

@@ -1,46 +1,64 @@
-/** Elements, made of text alone: nothing that a service answers is ever read as markup. */
+/** Create and change elements. Everything is set as text, so nothing that a service sends can become markup. */
 
 /**
+ * Create an element.
+ *
  * @param {string} tag
- * @param {Object<string, string | boolean | EventListener>} attributes  true sets it empty, false and undefined leave it
- *     out; a function listens to the event of that name
- * @param {...(Node | string | null | undefined)} children  strings become text
+ * @param {Object<string, string | boolean | EventListener>} attributes  true sets an empty attribute, false and undefined
+ *     set none; a function becomes the listener for the event of that name
+ * @param {...(Node | string | null | undefined)} children  strings become text nodes
  */
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export function element(tag, attributes = {}, ...children) {
+  const created = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== undefined) element.setAttribute(name, value);
+    if (typeof value === "function") created.addEventListener(name, value);
+    else if (value === true) created.setAttribute(name, "");
+    else if (value !== false && value !== undefined) created.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
+  created.append(...children.filter((child) => child !== null && child !== undefined));
+  return created;
+}
+
+/**
+ * Turn one of the page's own texts into nodes: what stands between backticks is set in code type.
+ *
+ * Not for text from a service, in which a backtick is just a backtick.
+ *
+ * @returns {(Node | string)[]}
+ */
+export function prose(text) {
+  return text.split("`").map((piece, index) => (index % 2 ? element("code", {}, piece) : piece));
 }
 
 export const byId = (id) => document.getElementById(id);
 
-/** Show or hide for everybody: to the eye, to the keyboard and to a screen reader. */
-export function show(element, visible) {
-  element.hidden = !visible;
+/** Show or hide an element for everyone, including keyboard and screen reader users. */
+export function setVisible(target, visible) {
+  target.hidden = !visible;
 }
 
-/** Set text only where it differs, so that a live region does not speak again. */
-export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+/** Set an element's text. Unchanged text is left alone, so that a live region doesn't announce it again. */
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
 }
 
-/** A button that copies what `text()` gives, and says that it did. */
+/** Do the same as setText for one of the page's own texts, with code type. */
+export function setProse(target, text) {
+  if (target.textContent !== text.replaceAll("`", "")) target.replaceChildren(...prose(text));
+}
+
+/** Create a button that copies what `text()` returns and confirms it. */
 export function copyButton(label, text) {
-  const button = h("button", { type: "button", class: "quiet small" }, label);
-  const status = h("span", { class: "copied", role: "status" });
+  const button = element("button", { type: "button", class: "quiet small" }, label);
+  const status = element("span", { class: "copied", role: "status" });
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text());
-      say(status, "Copied");
+      setText(status, "Copied");
     } catch {
-      say(status, "The browser does not let the page copy here; select the text instead");
+      setText(status, "Your browser blocked copying. Select the text and copy it yourself.");
     }
-    setTimeout(() => say(status, ""), 4000);
+    setTimeout(() => setText(status, ""), 4000);
   });
-  return h("span", { class: "copy" }, button, status);
+  return element("span", { class: "copy" }, button, status);
 }

@@ -1,39 +1,48 @@
-/** The wiring: which part is set up with what, and in which order. */
+/** Load the configuration and set up every part of the page. */
 
-import { setUpAnatomy } from "./anatomy.js";
-import { baseOf, configure } from "./api.js";
-import { setUpBreaking } from "./breaking.js";
-import { byId, show } from "./dom.js";
-import { setUpLog } from "./log.js";
-import { setUpNext } from "./next.js";
-import { heard } from "./outcome.js";
-import { onReadiness, setUpPicture } from "./picture.js";
-import { setUpPosts } from "./posts.js";
-import { setUpAuthNotice, setUpSignIn } from "./signin.js";
+import { configure, serviceUrl } from "./api.js";
+import { setChecks } from "./checks.js";
+import { onReadiness, setUpDiagram } from "./diagram.js";
+import { byId, setVisible } from "./dom.js";
+import { clearOutdatedMessages } from "./messages.js";
+import { setUpNextStep } from "./next_step.js";
+import { setUpRequestLog } from "./request_log.js";
+import { setUpBreakIt } from "./step_break_it.js";
+import { setUpPosts } from "./step_posts.js";
+import { setUpAuthNotice, setUpSignIn } from "./step_sign_in.js";
+import { setUpToken } from "./step_token.js";
+
+/** Fetch a JSON file from the console's own server. Throws if that fails. */
+async function load(file) {
+  const response = await fetch(file, { cache: "no-store" });
+  if (!response.ok) throw new Error(`${file}: ${response.status}`);
+  return response.json();
+}
 
 async function start() {
-  let config;
+  let config, checks;
   try {
-    config = await (await fetch("config.json", { cache: "no-store" })).json();
+    [config, checks] = await Promise.all([load("config.json"), load("checks.json")]);
   } catch {
-    show(byId("no-config"), true);
+    setVisible(byId("load-failed"), true);
     return;
   }
   configure(config);
+  setChecks(checks);
   for (const service of ["auth", "posts"]) {
     const link = byId(`${service}-docs`);
-    link.href = `${baseOf(service)}/docs`;
-    show(link, true);
+    link.href = `${serviceUrl(service)}/docs`;
+    setVisible(link, true);
   }
-  setUpLog();
-  setUpPicture();
-  onReadiness(heard);
+  setUpRequestLog();
+  setUpDiagram();
+  onReadiness(clearOutdatedMessages);
   setUpSignIn();
-  setUpNext();
+  setUpNextStep();
   setUpAuthNotice(onReadiness);
-  setUpAnatomy();
+  setUpToken();
   setUpPosts();
-  setUpBreaking(config.gallery);
+  setUpBreakIt(config.gallery);
 }
 
 start();

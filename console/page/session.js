@@ -1,21 +1,21 @@
-/** Who is signed in. Both tokens live in this module's memory and nowhere else: a reload forgets them. */
+/** Sign in, refresh and sign out. Both tokens are kept in this module's memory only, so a reload deletes them. */
 
 import { call } from "./api.js";
-import { read } from "./token.js";
+import { decode } from "./jwt.js";
 
 /** @type {{access: string, refresh: string, header: object, claims: object, ahead: number} | null} */
 let current = null;
 const listeners = [];
 
-/** The token and what it says, or null. `ahead`: milliseconds by which auth's clock is ahead of this machine's. */
+/** Return the session, or null. `ahead` is how many milliseconds auth's clock is ahead of this computer's. */
 export const session = () => current;
 
 export const accessToken = () => current?.access;
 
-/** Be told whenever somebody signs in or out, or the token is replaced. */
+/** Register a function to run whenever the user signs in or out, or the token is replaced. */
 export const onSession = (listener) => listeners.push(listener);
 
-/** Milliseconds until the token's exp, by the clock that signed it; negative once it has passed. */
+/** Return the milliseconds until the token expires by auth's clock; negative once it has. */
 export function timeLeft() {
   return current.claims.exp * 1000 - (Date.now() + current.ahead);
 }
@@ -25,44 +25,44 @@ export function register(name, email, password) {
 }
 
 export async function signIn(email, password) {
-  return taken(await call("auth", "POST", "/login", { json: { email, password }, form: areTokens }));
+  return keepTokens(await call("auth", "POST", "/login", { json: { email, password }, isValid: areTokens }));
 }
 
-/** Replace both tokens. One that auth refuses is of no more use, so the session is over. */
+/** Replace both tokens. If auth rejects the refresh token, the session ends. */
 export async function refresh() {
-  const used = current;
-  const answer = await call("auth", "POST", "/refresh", { json: { refresh_token: used.refresh }, form: areTokens });
-  if (current !== used) {
-    // signed out meanwhile, and perhaps somebody else in: what came is nobody's, and ended with the session
+  const before = current;
+  const answer = await call("auth", "POST", "/refresh", { json: { refresh_token: before.refresh }, isValid: areTokens });
+  if (current !== before) {
+    // the user signed out meanwhile, which ended the session that these tokens belong to
     answer.data = null;
     return answer;
   }
-  if (answer.status === 401) become(null);
-  return taken(answer);
+  if (answer.status === 401) setSession(null);
+  return keepTokens(answer);
 }
 
-/** Forget both tokens, also where auth can't be told. */
+/** Delete both tokens and end the session. The tokens are deleted even if auth doesn't respond. */
 export function signOut() {
   const { refresh: token } = current;
-  become(null);
+  setSession(null);
   return call("auth", "POST", "/logout", { json: { refresh_token: token } });
 }
 
 function areTokens(data) {
-  const { claims } = read(data.access_token);
+  const { claims } = decode(data.access_token);
   return typeof data.refresh_token === "string" && Number.isFinite(claims.iat) && Number.isFinite(claims.exp);
 }
 
-function taken(answer) {
-  if (answer.status === 200 && !answer.strange) {
+function keepTokens(answer) {
+  if (answer.status === 200 && !answer.unexpected) {
     const { access_token: access, refresh_token: refreshToken } = answer.data;
-    const { header, claims } = read(access);
-    become({ access, refresh: refreshToken, header, claims, ahead: claims.iat * 1000 - Date.now() });
+    const { header, claims } = decode(access);
+    setSession({ access, refresh: refreshToken, header, claims, ahead: claims.iat * 1000 - Date.now() });
   }
   return answer;
 }
 
-function become(next) {
+function setSession(next) {
   current = next;
   listeners.forEach((listener) => listener(next));
 }

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from dev.rotation.figures import Figures
-from shared.keyring import decode
+from shared.base64url import decode
 
 PAUSE_SECONDS = 0.1
 """What a client waits after each request, so that two slow cores manage all of them."""

@@ -1,1 +1,1 @@
-"""The console: its server, and its page in a real browser."""
+"""Tests of the console: its server, and its page in a real browser."""

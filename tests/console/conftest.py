@@ -1,4 +1,4 @@
-"""What tests of the console need: something for the browser to look at."""
+"""Fixtures: both services with the console, and the page in a browser."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.postgres import Server
 
 @pytest.fixture(scope="session")
 async def stand(database_server: Server, keyring_file: Path) -> AsyncIterator[Stage]:
-    """A pair and a console that tests share; they register users of their own."""
+    """Serve both services and the console. Tests share them, so each registers its own users."""
     async with stage(database_server, keyring_file) as made:
         yield made
 
 
 @pytest.fixture
 async def shown(browser: Browser, stand: Stage) -> AsyncIterator[Screen]:
-    """The page, opened."""
+    """Open the page."""
     async with screen(browser) as made:
         await made.open(stand.console)
         yield made

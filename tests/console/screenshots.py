@@ -1,6 +1,6 @@
-"""python -m tests.console.screenshots: makes the two pictures of the console that the README shows.
+"""Make the two screenshots of the console for the README: python -m tests.console.screenshots.
 
-It starts a Postgres, both services and the console of its own, and walks the page as a newcomer does.
+Starts its own Postgres, services and console, and uses the page as a newcomer would.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from tests.console.stage import stage
 FOLDER = ROOT / "docs"
 WIDTH = 1280
 MARGIN = 20
-"""Pixels above and below."""
+"""Pixels above and below the section."""
 
 MAX_BYTES = 400_000
 
 
 async def main() -> None:
-    """Make both, and say how large they are."""
+    """Make both screenshots, and print their sizes."""
     path = executable()
     if path is None:
-        sys.exit("make screenshots: there is no Chromium: apt install chromium, or set CHROMIUM")
+        sys.exit("make screenshots: Chromium not found; install it (apt install chromium) or set CHROMIUM")
     with postgres.running(postgres.choose()) as server, tempfile.TemporaryDirectory() as folder:
         keyring, gallery = Path(folder) / "keyring.json", Path(folder) / "gallery.json"
         keys.new(keyring)
@@ -51,12 +51,17 @@ async def main() -> None:
 
 
 async def picture(shown: Screen, title: str, name: str, point: str | None = None, end: str | None = None) -> None:
-    """Write what a window shows that is just high enough for the step with this title, with the mouse at `point`.
+    """Save a screenshot of one section.
 
-    With `end` it goes down to that element only.
+    Args:
+        shown: The page.
+        title: ID of the section's heading.
+        name: File name in docs/.
+        point: Element to point the mouse at.
+        end: Element below which the screenshot is cut off.
 
     Raises:
-        SystemExit: the picture is too large for a repository.
+        SystemExit: the file is too large for a repository.
     """
     step = shown[f"section[aria-labelledby={title}]"]
     height = await step.evaluate(
@@ -72,7 +77,7 @@ async def picture(shown: Screen, title: str, name: str, point: str | None = None
     await shown.page.screenshot(path=file)
     size = file.stat().st_size
     if size > MAX_BYTES:
-        sys.exit(f"make screenshots: {file} has {size} bytes, at most {MAX_BYTES} are wanted")
+        sys.exit(f"make screenshots: {file} has {size} bytes, more than {MAX_BYTES}")
     print(f"{file.relative_to(ROOT)}: {size} bytes")
 
 

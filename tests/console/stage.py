@@ -1,4 +1,4 @@
-"""What the page is shown on: a pair of services that allow the console's origin, and the console in front of them."""
+"""Serve both services and the console for the browser."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.postgres import Server
 
 @dataclass(frozen=True)
 class Stage:
-    """Three base URLs."""
+    """The base URLs of both services and the console."""
 
     auth: str
     posts: str
@@ -27,7 +27,7 @@ class Stage:
 
 @asynccontextmanager
 async def console(auth: str, posts: str, port: int, gallery: Path | None = None) -> AsyncIterator[Stage]:
-    """Serve the console on a port, in this process."""
+    """Serve the console on this port, in this process."""
     settings = {"AUTH_URL": auth, "POSTS_URL": posts, "GALLERY_FILE": gallery}
     runner = web.AppRunner(create_app(Settings.model_validate(settings)))
     await runner.setup()
@@ -45,16 +45,16 @@ async def stage(
     """Serve both services and the console in this process.
 
     Args:
-        server: Where their databases are made.
+        server: The Postgres server for their databases.
         keyring: The key file.
-        gallery: The console's gallery.
-        clock: What token times go by, at both services.
-        auth_changes: Settings of auth that differ.
+        gallery: The gallery file of the console.
+        clock: The clock for token times at both services.
+        auth_changes: Settings of auth that differ from the defaults.
     """
     port = processes.free_port()
     databases = await server.create_database(), await server.create_database()
     allowed = {"cors_origins": origin(port)}
-    # the browser's own address counts, as for anybody at home: there is no proxy here
+    # the browser connects directly, without a proxy
     auth_settings = {**allowed, "trusted_proxies": 0, **auth_changes}
     async with (
         served(auth_app(databases[0], keyring, clock, **auth_settings)) as auth,
@@ -67,5 +67,5 @@ async def stage(
 
 
 def origin(port: int) -> str:
-    """The origin of a page that is served on this machine."""
+    """Return the origin of a page that is served on this port."""
     return f"http://{processes.HOST}:{port}"

@@ -1,4 +1,4 @@
-"""The page can be used by everybody: axe finds nothing, the keyboard suffices, a phone is wide enough."""
+"""The page is accessible: to axe, with the keyboard alone, and on a phone."""
 
 from importlib.resources import files
 from typing import Any
@@ -19,7 +19,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 async def judge(shown: Screen, state: str) -> None:
-    """Run axe with all of its rules, and look for a page that is wider than its window."""
+    """Assert that no axe rule is violated and the page doesn't scroll sideways."""
     found = await shown.page.evaluate("axe.run({ resultTypes: ['violations'] })")
     faults = [(each["id"], [node["target"] for node in each["nodes"]]) for each in found["violations"]]
     assert faults == [], state
@@ -27,11 +27,11 @@ async def judge(shown: Screen, state: str) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-async def test_axe_finds_nothing(browser: Browser, stand: Stage, look: str) -> None:
-    """In every state that the page has, light, dark, and on a phone, without scrolling sideways."""
+async def test_axe_finds_no_violation(browser: Browser, stand: Stage, look: str) -> None:
+    """No state of the page violates an axe rule or scrolls sideways: light, dark or on a phone."""
     async with screen(browser, **LOOKS[look]) as shown:
         await shown.open(stand.console)
-        # evaluated from outside: the page's own policy lets no such script in
+        # evaluate bypasses the page's Content-Security-Policy, which would block a script element
         await shown.page.evaluate(f"{AXE}; undefined")
         await judge(shown, "signed out")
         await shown.register()
@@ -40,19 +40,19 @@ async def test_axe_finds_nothing(browser: Browser, stand: Stage, look: str) -> N
         await shown[".line"].nth(4).hover()
         await shown.forge("huge")
         await shown[".call summary"].first.click()
-        await shown.page.get_by_role("button", name="Show tokens whole").click()
+        await shown.page.get_by_role("button", name="Show full tokens").click()
         await shown[".post"].first.get_by_role("button", name="Edit").click()
         await judge(shown, "forgery refused")
         await shown.forge("untouched")
         await shown.page.route(f"{stand.auth}/**", lambda route: route.abort())
-        await expect(shown["#auth-notice"]).to_contain_text("auth is down")
+        await expect(shown["#auth-notice"]).to_contain_text("The auth service is unavailable")
         await shown["#refresh"].click()
-        await expect(shown["#refresh-answer"]).to_contain_text("No answer from auth")
+        await expect(shown["#refresh-answer"]).to_contain_text("No response from auth")
         await judge(shown, "auth down")
 
 
-async def test_the_whole_path_by_keyboard(shown: Screen) -> None:
-    """From the first Tab to a refused forgery without a mouse, and the focus is never lost."""
+async def test_the_page_works_with_the_keyboard_alone(shown: Screen) -> None:
+    """A user can get from the first Tab to a refused forgery without a mouse and without losing the focus."""
     keys = shown.page.keyboard
 
     async def tab_to(selector: str) -> None:
@@ -61,7 +61,7 @@ async def test_the_whole_path_by_keyboard(shown: Screen) -> None:
             assert await shown.page.evaluate("document.activeElement !== document.body")
             if await shown.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
                 return
-        pytest.fail(f"Tab does not lead to {selector}")
+        pytest.fail(f"Tab never reaches {selector}")
 
     await keys.press("Tab")
     await expect(shown[".skip"]).to_be_focused()
@@ -70,7 +70,7 @@ async def test_the_whole_path_by_keyboard(shown: Screen) -> None:
     await keys.press("Enter")
     await expect(shown["#token-title"]).to_be_focused()
     await tab_to(".line:nth-of-type(2)")
-    await expect(shown["#explanation"]).to_contain_text("Which key signed it")
+    await expect(shown["#explanation"]).to_contain_text("The ID of the key that signed the token")
     await tab_to("#new-title")
     await keys.type("By keyboard")
     await tab_to("#new-body")
@@ -83,7 +83,7 @@ async def test_the_whole_path_by_keyboard(shown: Screen) -> None:
     await expect(shown["input[value=flip]"]).to_be_checked()
     await tab_to("#send")
     await keys.press("Enter")
-    await expect(shown[".verdict h3"]).to_have_text("Refused at check 8 of 13: the signature")
+    await expect(shown[".verdict h3"]).to_have_text("Refused at check 8 of 13: Signature")
     await tab_to("summary")
     await keys.press("Enter")
     await expect(shown[".call pre"].first).to_contain_text("GET /posts?limit=1 HTTP/1.1")

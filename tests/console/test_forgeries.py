@@ -1,6 +1,6 @@
-"""Step 4, Break it: each kind of forgery is sent to the real service, and its check is the one that it names.
+"""Step 4, Break it: the real posts service refuses each forgery at the check that the page names.
 
-What `make run` signs for it is sent by tests/dev/test_newcomer.py.
+tests/dev/test_newcomer.py sends the forgeries that `make run` signs with its key.
 """
 
 from collections.abc import Callable
@@ -23,34 +23,34 @@ KINDS = {
     "spare": (2, "token_malformed", 1),
     "huge": (1, "token_too_large", 1),
 }
-"""Of each kind the check, the code, and in how many segments something is marked as other than in the good token."""
+"""For each forgery: the check, the error code and the number of segments with a highlighted change."""
 
 UNLIKE = '{"sub":"a","iss":"auth","aud":["a,b","}"],"sub":"b","iat":2}'
 OWN = '{"iss":"auth","sub":"c","aud":["a,b","}"],"iat":1,"exp":3}'
-"""A name twice, commas and brackets within strings, another order, a time that is near, a member that lacks."""
+"""A duplicate name, commas and brackets in strings, another order, a small difference in time, a missing member."""
 
 
 def scope_and(*others: str) -> Callable[[str], list[str]]:
-    """What is marked where the scope of an admin was put in."""
+    """Return a function that lists what is highlighted if the scope of an admin was added."""
     return lambda scope: [f'"scope":"{scope} users:admin"', *others]
 
 
 MARKED: dict[str, Callable[[str], list[str]]] = {
     "payload": scope_and(),
-    "flip": lambda _: ["not the one of your token."],
-    "none": lambda _: ['"alg":"none"', "empty."],
-    "own-key": scope_and("not the one of your token."),
+    "flip": lambda _: ["different from your token’s"],
+    "none": lambda _: ['"alg":"none"', "empty"],
+    "own-key": scope_and("different from your token’s"),
     "kid": lambda _: ['"kid":"a-key-of-mine"'],
     "typ": lambda _: ['"typ":"JWT"'],
     "crit": lambda _: ['"crit":["b64"]', '"b64":false'],
-    "cut": lambda _: ["not there."],
-    "spare": lambda _: ["not the one of your token."],
+    "cut": lambda _: ["missing"],
+    "spare": lambda _: ["different from your token’s"],
     "huge": lambda _: [],
 }
 
 
 async def test_every_forgery_names_its_check(shown: Screen) -> None:
-    """Each kind is refused at the check that it is made for, before the database; the untouched token passes all."""
+    """Each forgery is refused at its check, before any database query; the user's own token passes every check."""
     await shown.register()
     kinds = [await kind.get_attribute("value") for kind in await shown["input[name=kind]"].all()]
     assert kinds == [*KINDS, "untouched"]
@@ -65,14 +65,14 @@ async def test_every_forgery_names_its_check(shown: Screen) -> None:
     await shown.forge("untouched")
     await expect(shown["#forged-answer .status"]).to_have_text("200 OK")
     assert await shown.states() == ["passed"] * 13
-    await expect(shown["[data-fact='posts’ Postgres']"]).to_have_text("asked")
+    await expect(shown["[data-fact=Database]"]).to_have_text("queried")
     assert await shown["#forged-text mark, #forged-decoded mark"].count() == 0
     await expect(shown["#forged-note"]).to_have_text("This is your own token, unchanged.")
     await expect(shown["#next-step"]).to_contain_text("Break it another way")
 
 
 async def test_choice_token_and_verdict_are_seen_together(browser: Browser, stand: Stage) -> None:
-    """After sending, nobody has to scroll to see what was chosen, what was sent and what became of it."""
+    """After sending, the choice, the token and the verdict are visible without scrolling."""
     async with screen(browser, viewport={"width": 1280, "height": 900}) as shown:
         await shown.open(stand.console)
         await shown.register()
@@ -82,8 +82,8 @@ async def test_choice_token_and_verdict_are_seen_together(browser: Browser, stan
                 await expect(shown[selector].first).to_be_in_viewport(ratio=1)
 
 
-async def test_what_is_typed_into_the_payload_is_what_is_sent(shown: Screen) -> None:
-    """The editor decides: the same JSON is the same token, other JSON and no JSON are refused by the signature."""
+async def test_the_edited_payload_is_sent(shown: Screen) -> None:
+    """The editor's text becomes the payload: an unchanged one is accepted, any other text fails the signature."""
     await shown.register()
     text = await shown["#payload"].input_value()
     assert "users:admin" in text
@@ -93,47 +93,58 @@ async def test_what_is_typed_into_the_payload_is_what_is_sent(shown: Screen) -> 
     assert await shown.states() == ["passed"] * 13
     await shown["#payload"].fill("no JSON at all: é")
     await expect(shown["#forged-answer"]).to_be_empty()
-    await expect(shown["#forged-note"]).to_have_text("Not JSON: it is sent all the same.")
+    await expect(shown["#forged-note"]).to_have_text("This isn’t valid JSON. You can send it anyway.")
     await shown.send()
     await shown.expect_refused(8, "token_signature_invalid")
     await shown["#reset"].click()
     await expect(shown["#payload"]).to_have_value(text)
 
 
-async def test_members_are_compared_as_they_stand(shown: Screen) -> None:
-    """A name that is there twice is seen twice; of somebody else's token, what differs anyway is not marked."""
+async def test_members_are_compared_one_by_one(shown: Screen) -> None:
+    """A duplicate shows twice; in another user's token, claims that always differ between users are not highlighted."""
     found = await shown.page.evaluate(
-        "async ([one, other]) => { const { members } = await import('/decoded.js');"
-        " const { encodeText } = await import('/token.js');"
-        " const found = members(encodeText(one), encodeText(other), true);"
+        "async ([one, other]) => { const { compareMembers } = await import('/token_diff.js');"
+        " const { encodeText } = await import('/jwt.js');"
+        " const found = compareMembers(encodeText(one), encodeText(other), true);"
         " return found.filter(({ differs }) => differs).map(({ text }) => text); }",
         [UNLIKE, OWN],
     )
     assert found == ['"sub":"a"', '"sub":"b"', '"exp":3']
 
 
-async def test_without_a_gallery_the_page_says_why(shown: Screen) -> None:
-    """What must be well signed can't be shown by a page without a key, and the page says so."""
+async def test_without_a_gallery_the_page_says_how_to_get_one(shown: Screen) -> None:
+    """Without a gallery file, the page names the setting and the command that makes one."""
     await expect(shown["#no-gallery"]).to_contain_text("GALLERY_FILE")
+    await expect(shown["#no-gallery"]).to_contain_text("make run")
     await expect(shown["#no-gallery"]).to_be_visible()
 
 
+async def test_signing_out_clears_the_last_response(shown: Screen) -> None:
+    """After signing out, the page no longer shows the response to a forgery."""
+    await shown.register()
+    await shown.send()
+    await expect(shown["#forged-details"]).to_contain_text("Bearer ")
+    await shown["#sign-out"].click()
+    await expect(shown["#forged-details"]).to_be_empty()
+    await expect(shown["#forged-answer"]).to_be_empty()
+
+
 async def test_without_webcrypto_the_page_says_why(browser: Browser, stand: Stage) -> None:
-    """Where the browser has no WebCrypto, a key of one's own can't be made, and the page says where it could."""
+    """Without WebCrypto, signing with a new key is disabled, and the page says which addresses allow it."""
     async with screen(browser) as shown:
         await shown.page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
         await shown.open(stand.console)
         await shown.register()
         await shown.choose("own-key")
-        await expect(shown["#forged-text"]).to_contain_text("secure contexts only")
+        await expect(shown["#forged-text"]).to_contain_text("only in secure contexts")
         await expect(shown["#send"]).to_be_disabled()
         await shown.choose("flip")
         await expect(shown["#send"]).to_be_enabled()
 
 
 @pytest.mark.parametrize("status", [503, 200])
-async def test_nothing_is_guessed(shown: Screen, status: int) -> None:
-    """An answer that names no check ticks none, unless the token was accepted; an odd number is not believed."""
+async def test_checks_are_ticked_only_if_the_response_says_so(shown: Screen, status: int) -> None:
+    """A response without a valid check number ticks no check, unless the token was accepted."""
     await shown.register()
 
     async def answer(route: Route) -> None:

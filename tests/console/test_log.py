@@ -1,4 +1,4 @@
-"""Every call: what was sent and what came back, without secrets, and as a line that works in a shell."""
+"""The list of requests: what was sent and received, without secrets, and as a working curl command."""
 
 import asyncio
 import json
@@ -12,16 +12,16 @@ from tests.console.test_posts import HOSTILE
 
 
 async def copied(shown: Screen, call: int) -> str:
-    """Open a call of the list, copy its curl line, and read the clipboard."""
+    """Open a request in the list, copy its curl command, and return the clipboard."""
     entry = shown[".call"].nth(call)
     await entry.locator("summary").click()
-    await entry.get_by_role("button", name="Copy the curl line").click()
+    await entry.get_by_role("button", name="Copy curl command").click()
     await expect(entry.locator(".copied")).to_have_text("Copied")
     return str(await shown.page.evaluate("navigator.clipboard.readText()"))
 
 
 async def shell(line: str, **variables: str) -> bytes:
-    """Run the line in sh; return what it prints."""
+    """Run a command in sh, and return its output."""
     environment = {"PATH": os.environ["PATH"], **variables}
     running = await asyncio.create_subprocess_exec("sh", "-c", line, stdout=subprocess.PIPE, env=environment)
     output, _ = await asyncio.wait_for(running.communicate(), 30)
@@ -30,13 +30,13 @@ async def shell(line: str, **variables: str) -> bytes:
 
 
 async def run(line: str, **variables: str) -> tuple[int, bytes]:
-    """Run a curl line; return status and body of the answer."""
+    """Run a curl command, and return the status and body of the response."""
     head, _, body = (await shell(line, **variables)).partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 
 
-async def test_the_curl_line_does_the_same_again(shown: Screen) -> None:
-    """A copied line sends what the page sent, whatever characters are in it."""
+async def test_the_curl_command_repeats_the_request(shown: Screen) -> None:
+    """A copied curl command sends what the page sent, whatever characters it contains."""
     await shown.register()
     text = f"{HOSTILE}\n'; exit 7; '\n''\n"
     await shown.write(HOSTILE, text, "a tag")
@@ -46,27 +46,27 @@ async def test_the_curl_line_does_the_same_again(shown: Screen) -> None:
     post = json.loads(body)
     assert (status, post["title"], post["body"], post["tags"]) == (201, HOSTILE, text, ["a tag"])
     await shown[".call"].first.locator("summary").click()
-    await shown[".call"].first.get_by_role("button", name="Show tokens whole").click()
+    await shown[".call"].first.get_by_role("button", name="Show full tokens").click()
     await shown[".call"].first.locator("summary").click()
     status, body = await run(await copied(shown, 0))
     assert status == 200
     assert json.loads(body)["items"][0] == post
 
 
-async def test_quoting(shown: Screen) -> None:
-    """One word for the shell, whatever stands in it."""
+async def test_any_text_is_quoted_as_one_word(shown: Screen) -> None:
+    """The shell reads any quoted text as one word, unchanged."""
     texts = ["", "'", "''", "it's", "'\\''", '$(id) `id` \\ " ! # ~ * ;\n\t&', "-x", "é\u202e\U0001f600", "a''b'"]
     quoted = await shown.page.evaluate("async (texts) => texts.map((await import('/curl.js')).quote)", texts)
     for text, word in zip(texts, quoted, strict=True):
         assert (await shell(f"printf %s {word}")).decode() == text
 
 
-async def test_secrets_are_not_written_out(shown: Screen) -> None:
-    """Passwords and refresh tokens stand nowhere in the list; the curl line reads them from variables, and works so."""
+async def test_secrets_are_left_out(shown: Screen) -> None:
+    """No request shows a password or refresh token; the curl command reads them from variables, and works."""
     email, password = await shown["#email"].input_value(), await shown["#password"].input_value()
     await shown.register()
     await shown["#refresh"].click()
-    await expect(shown["#refresh-answer"]).to_contain_text("Two new tokens")
+    await expect(shown["#refresh-answer"]).to_contain_text("You have two new tokens")
     lines = [await copied(shown, call) for call in range(await shown[".call"].count())]
     assert password not in str(await shown["#calls"].text_content())
     assert not [line for line in lines if password in line]
@@ -78,8 +78,8 @@ async def test_secrets_are_not_written_out(shown: Screen) -> None:
     assert email in login
 
 
-async def test_tokens_are_shortened_until_asked_for(shown: Screen) -> None:
-    """The Authorization header is shown by its ends, and whole at the press of a button."""
+async def test_tokens_are_shortened_until_the_user_asks(shown: Screen) -> None:
+    """The Authorization header is shortened until the user presses a button to show the full token."""
     await shown.register()
     token = str(await shown["#token-text"].text_content())
     entry = shown[".call"].first
@@ -89,30 +89,30 @@ async def test_tokens_are_shortened_until_asked_for(shown: Screen) -> None:
     await expect(request).to_contain_text(f"Authorization: Bearer {token[:12]}…")
     assert token not in str(await entry.text_content())
     await expect(entry.locator(".curl")).to_contain_text('"Authorization: Bearer $TOKEN"')
-    await entry.get_by_role("button", name="Show tokens whole").click()
+    await entry.get_by_role("button", name="Show full tokens").click()
     await expect(request).to_contain_text(f"Authorization: Bearer {token}")
-    await entry.get_by_role("button", name="Shorten the tokens").click()
+    await entry.get_by_role("button", name="Shorten tokens").click()
     assert token not in str(await request.text_content())
 
 
-async def test_signing_out_forgets_the_tokens_of_every_call(shown: Screen) -> None:
-    """Whoever opens an old call after a sign-out finds neither token there, whole or not."""
+async def test_signing_out_removes_tokens_from_the_list(shown: Screen) -> None:
+    """After signing out, no request in the list shows a token, not even in full view."""
     await shown.register()
     token = str(await shown["#token-text"].text_content())
     await shown["#sign-out"].click()
-    await expect(shown["#account-answer"]).to_contain_text("Signed out")
+    await expect(shown["#account-answer"]).to_contain_text("You’re signed out")
     for call in await shown[".call"].all():
         await call.locator("summary").click()
-        whole = call.get_by_role("button", name="Show tokens whole")
-        if await whole.count():
-            await whole.click()
+        full = call.get_by_role("button", name="Show full tokens")
+        if await full.count():
+            await full.click()
     assert token.rpartition(".")[2] not in str(await shown["#calls"].text_content())
     login = shown[".call"].filter(has_text="/login")
     await expect(login).to_contain_text('"refresh_token": "••••••••"')
 
 
 async def test_the_list_is_bounded(shown: Screen) -> None:
-    """Fifty calls are kept, the newest first."""
+    """The list keeps fifty requests, the newest first."""
     await shown.page.evaluate(
         "async () => { const { call } = await import('/api.js');"
         " for (let n = 0; n < 52; n++) await call('posts', 'GET', `/posts?limit=${n}`); }"

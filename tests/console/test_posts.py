@@ -1,4 +1,4 @@
-"""Step 3: posts are read, searched, paged, written, edited and deleted, and whatever they hold is text."""
+"""Step 3: reading, searching, writing, editing and deleting posts, whose content is always shown as text."""
 
 from playwright.async_api import Browser, expect
 
@@ -10,7 +10,7 @@ HOSTILE = '<img src=x onerror="document.title=\'owned\'"> it\'s \\ "quoted" $HOM
 
 
 async def test_text_stays_text(shown: Screen) -> None:
-    """Markup, quotes, line breaks and letters from right to left are shown as they were written."""
+    """Markup, quotes, line breaks and right-to-left letters are shown exactly as written."""
     await shown.register()
     await shown.write(HOSTILE, f"{HOSTILE}\n</p><script>document.title='owned'</script>\n--\n", f"{HOSTILE[:40]}, b")
     assert (
@@ -26,7 +26,7 @@ async def test_text_stays_text(shown: Screen) -> None:
 
 
 async def test_edit_and_delete(shown: Screen) -> None:
-    """One's own post can be changed and taken away; the edited one says its version."""
+    """Users can edit and delete their own posts; an edited post shows its version."""
     await shown.register()
     await shown.write("Draft", "First words")
     post = shown[".post"].first
@@ -36,20 +36,20 @@ async def test_edit_and_delete(shown: Screen) -> None:
     await expect(shown[".post-body"].first).to_have_text("Second words")
     await expect(shown[".post"].first).to_contain_text("version 2")
     name = await shown[".post"].first.get_attribute("data-id")
-    await expect(shown["#posts-answer"]).to_have_text(f"Saved: post {name}, version 2")
+    await expect(shown["#posts-answer"]).to_have_text(f"Post {name} saved as version 2.")
     delete = shown[".post"].first.get_by_role("button", name="Delete")
     await delete.click()
     await shown.page.keyboard.press("Escape")
     await expect(delete).to_be_focused()
     await delete.click()
     await shown.page.get_by_role("button", name="Yes").click()
-    await expect(shown["#posts-answer"]).to_have_text(f"Deleted: post {name}")
+    await expect(shown["#posts-answer"]).to_have_text(f"Post {name} deleted.")
     await expect(shown[f".post[data-id='{name}']"]).to_have_count(0)
     assert await shown.page.evaluate("document.activeElement.id") == "list-title"
 
 
-async def test_a_change_made_meanwhile_is_not_overwritten(browser: Browser, stand: Stage) -> None:
-    """Who saves over somebody else's change gets 412 and the list as it is now."""
+async def test_a_newer_change_is_not_overwritten(browser: Browser, stand: Stage) -> None:
+    """Saving an outdated edit gets a 412 and loads the current list."""
     async with screen(browser) as one, screen(browser) as two:
         await one.open(stand.console)
         await two.open(stand.console)
@@ -72,7 +72,7 @@ async def test_a_change_made_meanwhile_is_not_overwritten(browser: Browser, stan
 
 
 async def test_somebody_elses_post_is_refused(browser: Browser, stand: Stage) -> None:
-    """The buttons are there for every post, and say so, that one may see the 403 at it."""
+    """Every post has buttons, with a note on other users' posts, and the post shows the 403."""
     async with screen(browser) as one, screen(browser) as two:
         await one.open(stand.console)
         await one.register()
@@ -80,14 +80,31 @@ async def test_somebody_elses_post_is_refused(browser: Browser, stand: Stage) ->
         await two.open(stand.console)
         await two.register()
         post = two[".post"].filter(has_text="Not yours").first
-        await expect(post.locator(".not-yours")).to_have_text("not yours: posts will refuse")
+        await expect(post.locator(".not-yours")).to_have_text("Not your post, so expect a 403.")
         await post.get_by_role("button", name="Delete").click()
         await post.get_by_role("button", name="Yes").click()
         await expect(post.get_by_role("status")).to_contain_text("403 Forbidden · not_the_author")
 
 
+async def test_a_moderator_is_not_told_to_expect_a_403(browser: Browser, stand: Stage) -> None:
+    """If the token has the scope of a moderator, other users' posts have no note."""
+    async with screen(browser) as one, screen(browser) as two:
+        await one.open(stand.console)
+        await one.register()
+        await one.write("To be moderated", "By anyone with the scope")
+        await two.open(stand.console)
+        await two.register()
+        note = two[".post"].filter(has_text="To be moderated").first.locator(".not-yours")
+        await expect(note).to_have_count(1)
+        await two.page.evaluate(
+            "async () => { (await import('/session.js')).session().claims.scope += ' posts:moderate'; }"
+        )
+        await two["#find"].click()
+        await expect(note).to_have_count(0)
+
+
 async def test_search_and_pages(shown: Screen) -> None:
-    """Words, tag and author narrow the list down; the next page goes on after the last post."""
+    """Words, tag and author filter the list; the next page continues after the last post."""
     await shown.register()
     for number in range(7):
         await shown.write(f"Number {number}", "odd one" if number % 2 else "even one", "odd" if number % 2 else "even")
@@ -103,4 +120,4 @@ async def test_search_and_pages(shown: Screen) -> None:
     await expect(shown[".post"]).to_have_count(3)
     await shown["#q"].fill("nothing like it")
     await shown["#find"].click()
-    await expect(shown["#posts-count"]).to_have_text("Nothing found.")
+    await expect(shown["#posts-count"]).to_have_text("No posts match your search.")

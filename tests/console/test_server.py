@@ -1,4 +1,4 @@
-"""The console's server: its files and no others, its headers on every answer, its settings."""
+"""The console's server: only its own files, the same headers on every response, and its settings."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from console.app import PAGE
 from console.settings import Settings
 from dev import pair as processes
 from shared.errors import StartupError
+from shared.tokens.checks import CHECKS
 from tests.console import stage
 from tests.raw_http import exchange
 
@@ -25,14 +26,15 @@ POLICY = (
 )
 
 
-async def test_every_answer_has_the_headers() -> None:
-    """The page, its files, what is not there and what is not allowed: all come with the policy, none names a server."""
+async def test_every_response_has_the_headers() -> None:
+    """Every response, errors included, has the security headers, and none has a Server header."""
     async with stage.console(AUTH, f"{POSTS}/", processes.free_port()) as made, ClientSession() as http:
         files = [file.name for file in PAGE.iterdir() if file.name != "index.html"]
         assert {"main.js", "style.css", "icon.svg"} < set(files)
         paths = {
             "/": 200,
             "/config.json": 200,
+            "/checks.json": 200,
             "/health/live": 200,
             "/nothing": 404,
             **{f"/{name}": 200 for name in files},
@@ -54,8 +56,8 @@ async def test_every_answer_has_the_headers() -> None:
             assert known.status == 304
 
 
-async def test_the_page_is_told_the_base_urls(tmp_path: Path) -> None:
-    """config.json has both base URLs without a slash at their end, and the gallery, or null."""
+async def test_config_json_has_the_base_urls(tmp_path: Path) -> None:
+    """config.json has both base URLs without a trailing slash, and the gallery or null."""
     gallery = [{"name": "Wrong audience", "about": "For another service.", "token": "eyJ.eyJ.sig"}]
     file = tmp_path / "gallery.json"
     file.write_text(json.dumps(gallery))
@@ -66,6 +68,23 @@ async def test_the_page_is_told_the_base_urls(tmp_path: Path) -> None:
             http.get(f"{made.console}/config.json") as answer,
         ):
             assert await answer.json() == {"auth": AUTH, "posts": POSTS, "gallery": shown}
+
+
+async def test_checks_json_lists_the_checks() -> None:
+    """checks.json lists the thirteen checks in order, each with its number, name and sentence."""
+    async with (
+        stage.console(AUTH, POSTS, processes.free_port()) as made,
+        ClientSession() as http,
+        http.get(f"{made.console}/checks.json") as answer,
+    ):
+        checks = await answer.json()
+    assert [each["number"] for each in checks] == list(range(1, 14))
+    assert [each["name"] for each in checks] == [check.name for check in CHECKS]
+    assert checks[3] == {
+        "number": 4,
+        "name": "Header members",
+        "sentence": "The header has none of crit, jku, jwk, x5u, x5c, b64.",
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,8 +100,8 @@ async def test_the_page_is_told_the_base_urls(tmp_path: Path) -> None:
         "/%00",
     ],
 )
-async def test_nothing_else_is_handed_out(path: str) -> None:
-    """No path leads out of the page's files, and none lists them."""
+async def test_no_other_file_is_served(path: str) -> None:
+    """No path leads out of the page's directory or lists its files."""
     async with stage.console(AUTH, POSTS, processes.free_port()) as made:
         status, _, body = await exchange(
             made.console, f"GET {path} HTTP/1.1\r\nHost: console\r\nConnection: close\r\n\r\n".encode()
@@ -102,8 +121,8 @@ async def test_nothing_else_is_handed_out(path: str) -> None:
         ("PORT", "0", "PORT: "),
     ],
 )
-def test_wrong_settings_are_named(variable: str, value: str | None, line: str) -> None:
-    """A setting that can't be used is refused by its name."""
+def test_an_invalid_setting_is_named(variable: str, value: str | None, line: str) -> None:
+    """The error for an invalid setting starts with its name."""
     given = {"AUTH_URL": AUTH, "POSTS_URL": POSTS, variable: value}
     with pytest.raises(StartupError, match=line):
         Settings.from_environ({name: text for name, text in given.items() if text is not None})
@@ -112,8 +131,8 @@ def test_wrong_settings_are_named(variable: str, value: str | None, line: str) -
 @pytest.mark.parametrize(
     "text", [None, "", "{}", '[{"name": "a"}]', '[{"name": "a", "about": "b", "token": 1}]', "\udcff"]
 )
-def test_a_gallery_that_is_none_is_refused(tmp_path: Path, text: str | None) -> None:
-    """A gallery that is not there, or not in its form, ends the start with one line that names the file."""
+def test_an_invalid_gallery_is_refused(tmp_path: Path, text: str | None) -> None:
+    """A missing or invalid gallery file stops the start with a one-line error that names the file."""
     file = tmp_path / "gallery.json"
     if text is not None:
         file.write_bytes(text.encode(errors="surrogateescape"))
@@ -123,8 +142,8 @@ def test_a_gallery_that_is_none_is_refused(tmp_path: Path, text: str | None) -> 
     assert "\n" not in str(refused.value)
 
 
-def test_the_command_serves_and_stops_in_order() -> None:
-    """`python -m console serve` serves until SIGTERM and ends with 0; on a port that is taken it ends with one line."""
+def test_the_command_serves_until_sigterm() -> None:
+    """`python -m console serve` serves until SIGTERM and exits with 0; if its port is taken, it exits with one line."""
     port = processes.free_port()
     command = [sys.executable, "-m", "console", "serve"]
     environment = {

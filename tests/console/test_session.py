@@ -1,4 +1,4 @@
-"""Steps 1 and 2: signing in, the token, its expiry, and what is said when something is in the way."""
+"""Steps 1 and 2: signing in, the token, its expiry, and the error messages."""
 
 import asyncio
 import re
@@ -16,14 +16,14 @@ from tests.postgres import Server
 
 
 async def sign_in(shown: Screen, email: str, password: str) -> None:
-    """Fill in and press Sign in."""
+    """Fill in the form and select Sign in."""
     await shown["#email"].fill(email)
     await shown["#password"].fill(password)
     await shown["#sign-in"].click()
 
 
-async def test_what_is_filled_in_is_new_each_time(shown: Screen) -> None:
-    """Name, address and passphrase are made up, long enough, and others at the next press."""
+async def test_each_generated_account_is_new(shown: Screen) -> None:
+    """Every generated account has a new email address and password, and the password is long enough."""
     seen = set()
     for _ in range(3):
         address, password = await shown["#email"].input_value(), await shown["#password"].input_value()
@@ -35,7 +35,7 @@ async def test_what_is_filled_in_is_new_each_time(shown: Screen) -> None:
 
 
 async def test_each_line_of_the_token_is_explained(shown: Screen) -> None:
-    """Pointing at a line, or reaching it by keyboard, says what it is for."""
+    """Pointing to a line, or focusing it with the keyboard, explains it."""
     await shown.register()
     lines = await shown[".line"].all()
     assert len(lines) == 3 + 9 + 1
@@ -49,13 +49,13 @@ async def test_each_line_of_the_token_is_explained(shown: Screen) -> None:
     await expect(shown["#explanation"]).to_contain_text("users:admin")
 
 
-async def test_expiry_is_seen_as_the_401_that_it_causes(
+async def test_an_expired_token_shows_the_401_it_causes(
     browser: Browser, database_server: Server, keyring_file: Path
 ) -> None:
-    """Once exp and the leeway have passed, the page asks posts, shows token_expired, and a refresh mends it."""
+    """After exp and the leeway, the page sends the token to posts and shows token_expired; a refresh fixes it."""
     now = time.time()
     async with stage(database_server, keyring_file, clock=lambda: now) as made, screen(browser) as shown:
-        # the page's clock is ten minutes slow, which must not matter
+        # the page's clock is ten minutes slow, which must make no difference
         await shown.page.clock.install(time=now - 600)
         await shown.open(made.console)
         await shown.register()
@@ -71,8 +71,8 @@ async def test_expiry_is_seen_as_the_401_that_it_causes(
         now += 9
         await shown.page.clock.fast_forward(9_000)
         await expect(shown["#expiry"]).to_contain_text("GET /posts → 401 Unauthorized · token_expired")
-        await expect(shown["#expiry"]).to_contain_text("check 13")
-        await expect(shown["#posts-asked"]).to_have_text("not asked")
+        await expect(shown["#expiry"]).to_contain_text("Check 13 of 13")
+        await expect(shown["#posts-database"]).to_have_text("not queried")
 
         await shown["#refresh"].click()
         await expect(shown["#countdown"]).to_contain_text("expires in 1")
@@ -81,7 +81,7 @@ async def test_expiry_is_seen_as_the_401_that_it_causes(
 
 
 async def test_a_reload_signs_out(shown: Screen) -> None:
-    """Both tokens are in memory alone: nothing is stored, and a reload forgets them."""
+    """Both tokens are kept in memory only: nothing is stored, and a reload deletes them."""
     await shown.register()
     stored = "[localStorage.length, sessionStorage.length, document.cookie.length]"
     assert await shown.page.evaluate(stored) == [0, 0, 0]
@@ -92,21 +92,24 @@ async def test_a_reload_signs_out(shown: Screen) -> None:
 
 
 async def test_signing_out_ends_the_session(shown: Screen) -> None:
-    """Sign out tells auth, forgets both tokens, and says what an access token is still good for."""
+    """Signing out ends the session at auth, deletes both tokens, and says that posts still accepts the access token."""
+    await expect(shown["#password-note"]).to_have_text("generated for you")
     await shown.register()
     await shown["#sign-out"].click()
-    await expect(shown["#account-answer"]).to_contain_text("would work there until it expires")
+    await expect(shown["#account-answer"]).to_contain_text(
+        "The posts service would still accept the access token until it expires"
+    )
     await expect(shown["#token-text"]).to_be_hidden()
     await expect(shown[".call-line"].first).to_have_text("POST /logout")
     await expect(shown[".badge"].first).to_have_text("204")
-    await expect(shown["#password-note"]).not_to_contain_text("made up just now")
+    await expect(shown["#password-note"]).to_have_text("at least 15 characters")
     await expect(shown["#account .primary"]).to_have_text("Sign in")
     await shown["#password"].press("Enter")
     await expect(shown["#token-shown"]).to_be_visible()
 
 
-async def test_what_goes_wrong_is_said_with_what_to_do(shown: Screen) -> None:
-    """A taken address, a wrong password, faulty fields: each has a line of what happened and of what to do next."""
+async def test_errors_say_what_to_do_next(shown: Screen) -> None:
+    """A taken address, a wrong password or an invalid field gets a message that says what to do next."""
     email = await shown["#email"].input_value()
     await shown.register()
     await shown["#sign-out"].click()
@@ -123,11 +126,11 @@ async def test_what_goes_wrong_is_said_with_what_to_do(shown: Screen) -> None:
 
 
 async def test_throttling_says_when_to_try_again(browser: Browser, database_server: Server, keyring_file: Path) -> None:
-    """After too many wrong passwords, the page says for how many seconds to wait."""
+    """After too many wrong passwords, the page says how many seconds to wait."""
     async with stage(database_server, keyring_file) as made, screen(browser) as shown:
         await shown.open(made.console)
         email = new_email()
-        # the waits begin at a second, which a slow machine has used up before it tries again; they double
+        # the first waits are so short that a slow machine may not notice them, but they double each time
         for tries in range(1, 15):
             await sign_in(shown, email, PASSWORD)
             await expect(shown[".call"]).to_have_count(tries)
@@ -137,19 +140,19 @@ async def test_throttling_says_when_to_try_again(browser: Browser, database_serv
         await expect(shown["#account-answer"]).to_contain_text("Try again in")
 
 
-async def test_an_origin_that_is_not_allowed_is_told_so(browser: Browser, stand: Stage) -> None:
-    """Services that don't list this page's origin can't be read, and the page names the setting."""
+async def test_a_blocked_origin_is_told_the_setting(browser: Browser, stand: Stage) -> None:
+    """If the services don't allow the page's origin, the page names the setting that does."""
     elsewhere = console(stand.auth, stand.posts, processes.free_port())
     async with elsewhere as made, screen(browser) as shown:
         shown.expected.append("CORS policy")
         await shown.open(made.console)
-        await expect(shown["#alone"]).to_contain_text("CORS_ORIGINS")
+        await expect(shown["#unavailable"]).to_contain_text("CORS_ORIGINS")
         await shown["#register"].click()
         await expect(shown["#account-answer"]).to_contain_text("CORS_ORIGINS")
 
 
-async def test_a_refresh_under_way_does_not_undo_a_sign_out(shown: Screen) -> None:
-    """New tokens that come after the sign-out are nobody's: the page stays signed out."""
+async def test_a_pending_refresh_does_not_undo_a_sign_out(shown: Screen) -> None:
+    """Tokens that arrive after the sign-out are dropped, and the page stays signed out."""
     await shown.register()
     gate, waiting = asyncio.Event(), asyncio.Event()
 
@@ -163,7 +166,7 @@ async def test_a_refresh_under_way_does_not_undo_a_sign_out(shown: Screen) -> No
     await shown["#refresh"].click()
     await asyncio.wait_for(waiting.wait(), 15)
     await shown["#sign-out"].click()
-    await expect(shown["#account-answer"]).to_contain_text("Signed out")
+    await expect(shown["#account-answer"]).to_contain_text("You’re signed out")
     gate.set()
     await expect(shown[".call-line"].filter(has_text="/refresh")).to_be_visible()
     await expect(shown["#token-shown"]).to_be_hidden()
@@ -171,15 +174,15 @@ async def test_a_refresh_under_way_does_not_undo_a_sign_out(shown: Screen) -> No
 
 
 @pytest.mark.parametrize("body", ["<html>", "null", "{}", '{"access_token": "x.y.z", "refresh_token": 1}'])
-async def test_something_else_in_place_of_auth_is_said(shown: Screen, body: str) -> None:
-    """A success that is no answer of auth is called so, and the buttons work again."""
+async def test_an_unexpected_response_is_reported(shown: Screen, body: str) -> None:
+    """A success that auth can't have sent is reported as such, and the buttons work again."""
 
     async def answer(route: Route) -> None:
         await route.fulfill(status=200, headers={"Access-Control-Allow-Origin": "*"}, body=body)
 
     await shown.page.route("**/login", answer)
     await shown["#register"].click()
-    await expect(shown["#account-answer"]).to_contain_text("not what auth answers")
+    await expect(shown["#account-answer"]).to_contain_text("unexpected response from auth")
     await expect(shown["#register"]).not_to_have_attribute("aria-disabled", "true")
     await shown.page.unroute("**/login")
     await shown["#sign-in"].click()

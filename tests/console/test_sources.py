@@ -1,4 +1,4 @@
-"""What the page's files must not hold, whatever they do."""
+"""What the page's files must not contain."""
 
 import re
 from html.parser import HTMLParser
@@ -25,14 +25,14 @@ FORBIDDEN = (
 
 
 class Markup(HTMLParser):
-    """Collects what would be code in the markup itself."""
+    """Collects inline scripts, styles and event handlers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at a tag and its attributes."""
+        """Record a tag or an attribute that is inline code."""
         names = {name for name, _ in attrs}
         if tag == "style" or (tag == "script" and "src" not in names):
             self.faults.append(f"<{tag}>")
@@ -40,21 +40,21 @@ class Markup(HTMLParser):
 
 
 @pytest.mark.parametrize("file", sorted(PAGE.glob("*.js")), ids=lambda file: file.name)
-def test_no_script_reads_markup_or_stores_anything(file: Path) -> None:
-    """Text is set as text, and tokens stay in memory: the names of all that does otherwise don't occur."""
+def test_scripts_parse_no_markup_and_store_nothing(file: Path) -> None:
+    """No script uses a function that parses markup, runs text as code or writes to browser storage."""
     assert [name for name in FORBIDDEN if name in file.read_text()] == []
 
 
-def test_no_code_in_the_markup() -> None:
-    """The page has no inline script, no inline style, no handler in an attribute."""
+def test_the_markup_contains_no_code() -> None:
+    """The page has no inline scripts, inline styles or event handler attributes."""
     markup = Markup()
     markup.feed((PAGE / "index.html").read_text())
     assert markup.faults == []
 
 
 @pytest.mark.parametrize("file", sorted(PAGE.iterdir()), ids=lambda file: file.name)
-def test_nothing_comes_from_elsewhere(file: Path) -> None:
-    """No file names another host, but for the name of SVG."""
+def test_no_file_names_another_host(file: Path) -> None:
+    """No file contains the URL of another host, except the SVG namespace."""
     found = re.findall(r"https?://[^\s\"'`),]+", file.read_text())
-    allowed = ("http://www.w3.org/2000/svg", "http://127.0.0.1", "http://localhost.")
+    allowed = ("http://www.w3.org/2000/svg", "http://127.0.0.1", "http://localhost")
     assert [url for url in found if url not in allowed] == []

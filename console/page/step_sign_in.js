@@ -1,23 +1,23 @@
 /** Step 1: register, sign in, sign out. */
 
-import { byId, copyButton, h, say, show } from "./dom.js";
-import { fine, report } from "./outcome.js";
+import { byId, copyButton, prose, setText, setVisible } from "./dom.js";
+import { message, report, succeeded } from "./messages.js";
 import { onSession, register, session, signIn, signOut } from "./session.js";
 
 const NAMES = ["Ada", "Barbara", "Edsger", "Grace", "Katherine", "Leslie", "Margaret", "Niklaus", "Radia", "Tony"];
 
-/** Random syllables to be read aloud: 16 consonants and 4 vowels give 6 bits each, so 60 in all. */
-function passphrase() {
+/** Generate a pronounceable password of ten syllables. Each has 16 consonants and 4 vowels to choose from: 60 bits in all. */
+function generatePassword() {
   const random = crypto.getRandomValues(new Uint8Array(10));
   const syllables = Array.from(random, (byte) => "bdfghjklmnprstvz"[byte & 15] + "aiou"[(byte >> 4) & 3]);
   return [0, 2, 4, 6, 8].map((at) => syllables[at] + syllables[at + 1]).join("-");
 }
 
-function generated() {
+function generateAccount() {
   const random = crypto.getRandomValues(new Uint8Array(4));
   const name = NAMES[random[0] % NAMES.length];
   const number = (random[1] << 16) | (random[2] << 8) | random[3];
-  return { name, email: `${name.toLowerCase()}-${number}@example.com`, password: passphrase() };
+  return { name, email: `${name.toLowerCase()}-${number}@example.com`, password: generatePassword() };
 }
 
 export function setUpSignIn() {
@@ -27,30 +27,31 @@ export function setUpSignIn() {
   const buttons = form.querySelectorAll("button");
 
   function fill() {
-    for (const [name, value] of Object.entries(generated())) fields[name].value = value;
-    madeUp(true);
-    prefer("register");
+    for (const [name, value] of Object.entries(generateAccount())) fields[name].value = value;
+    notePassword(true);
+    setPrimary("register");
   }
 
-  function madeUp(now) {
-    say(byId("password-note"), now ? "made up just now; 15 characters or more" : "15 characters or more");
+  function notePassword(generated) {
+    setText(byId("password-note"), generated ? "generated for you" : "at least 15 characters");
   }
 
-  /** What comes first is also what Enter presses. */
-  function prefer(id) {
+  /** Make a button the primary one and put it first, so that Enter presses it. */
+  function setPrimary(id) {
     for (const each of ["sign-in", "register"]) byId(each).classList.toggle("primary", each === id);
     byId(id).parentElement.prepend(byId(id));
   }
 
-  function point(call) {
-    const faulty = (call?.problem?.errors ?? []).map((fault) => fault.pointer);
+  /** Mark the fields that the service found invalid. */
+  function markInvalidFields(call) {
+    const invalid = (call?.problem?.errors ?? []).map((fault) => fault.pointer);
     for (const [name, field] of Object.entries(fields)) {
-      if (faulty.includes(`/${name}`)) field.setAttribute("aria-invalid", "true");
+      if (invalid.includes(`/${name}`)) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");
     }
   }
 
-  /** One at a time; what is answered last is what is shown. */
+  /** Call auth with the buttons disabled, and report an error. */
   async function attempt(work) {
     buttons.forEach((button) => button.setAttribute("aria-disabled", "true"));
     let call;
@@ -59,9 +60,9 @@ export function setUpSignIn() {
     } finally {
       buttons.forEach((button) => button.removeAttribute("aria-disabled"));
     }
-    point(call);
-    report(answer, fine(call) ? null : call);
-    if (session() && fine(call)) byId("token-title").focus();
+    markInvalidFields(call);
+    report(answer, succeeded(call) ? null : call);
+    if (session() && succeeded(call)) byId("token-title").focus();
   }
 
   const busy = () => buttons[0].getAttribute("aria-disabled") === "true";
@@ -80,11 +81,11 @@ export function setUpSignIn() {
   });
   byId("fill").addEventListener("click", () => {
     fill();
-    point(null);
+    markInvalidFields(null);
     report(answer, null);
   });
 
-  fields.password.addEventListener("input", () => madeUp(false));
+  fields.password.addEventListener("input", () => notePassword(false));
   byId("account-copy").append(copyButton("Copy both", () => `${fields.email.value}\n${fields.password.value}`));
 
   const out = byId("sign-out");
@@ -92,37 +93,36 @@ export function setUpSignIn() {
     const call = await signOut();
     if (!session()) {
       answer.replaceChildren(
-        h(
-          "div",
-          { class: `message ${fine(call) ? "good" : "warn"}` },
-          h("p", {}, h("b", {}, fine(call) ? "Signed out" : "Signed out here only")),
-          h(
-            "p",
-            {},
-            fine(call)
-              ? "auth has ended the session. posts does not know: the access token, which this page has forgotten, would work there until it expires."
-              : "This page has forgotten both tokens, but auth could not be told, so the session there lives on.",
-          ),
-        ),
+        succeeded(call)
+          ? message(
+              "good",
+              ["You’re signed out"],
+              prose("Your session has ended and this page has deleted both tokens. The `posts` service would still accept the access token until it expires."),
+            )
+          : message(
+              "warn",
+              ["You’re signed out on this page only"],
+              prose("This page has deleted both tokens, but the `auth` service didn’t confirm that it ended your session. To end it, sign in again and call `DELETE /sessions`."),
+            ),
       );
       fields.email.focus();
     }
   });
 
   onSession((now) => {
-    show(form, !now);
-    show(byId("signed-in"), Boolean(now));
+    setVisible(form, !now);
+    setVisible(byId("signed-in"), Boolean(now));
     if (now) {
-      say(byId("who"), now.claims.name);
-      madeUp(false);
-      prefer("sign-in");
+      setText(byId("who"), now.claims.name);
+      notePassword(false);
+      setPrimary("sign-in");
       report(answer, null);
     }
   });
   fill();
 }
 
-/** Say at the sign-in that auth is not there, as long as it isn't. */
+/** Show a notice above the sign-in form while auth is unavailable. */
 export function setUpAuthNotice(onReadiness) {
   const notice = byId("auth-notice");
   onReadiness((service, { state }) => {
@@ -130,15 +130,10 @@ export function setUpAuthNotice(onReadiness) {
     if (state === "ready") notice.replaceChildren();
     else if (!notice.hasChildNodes()) {
       notice.append(
-        h(
-          "div",
-          { class: "message warn" },
-          h("p", {}, h("b", {}, "auth is down.")),
-          h(
-            "p",
-            {},
-            "Nobody can register, sign in or refresh until it is back. Whoever has a token goes on at posts until the token expires.",
-          ),
+        message(
+          "warn",
+          prose("The `auth` service is unavailable"),
+          prose("You can’t register, sign in or refresh until it is back. If you are signed in, you can use the `posts` service until your token expires."),
         ),
       );
     }

@@ -1,9 +1,9 @@
-/** A JWT taken apart and put together again (RFC 7515 section 7.1). Nothing here knows a key. */
+/** Encode and decode JWTs (RFC 7515, section 7.1). No keys here: nothing is signed or verified. */
 
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { fatal: true });
 
-/** The digits of base64url, by value. */
+/** The characters of base64url, in order of their value. */
 export const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 export const PARTS = ["header", "payload", "signature"];
@@ -16,19 +16,19 @@ export function encodeBytes(bytes) {
 
 export const encodeText = (text) => encodeBytes(ENCODER.encode(text));
 
-/** Throws where it is no base64url of UTF-8. */
+/** Decode a segment. Throws if it isn't base64url of UTF-8. */
 export function decodeText(segment) {
   const binary = atob(segment.replaceAll("-", "+").replaceAll("_", "/"));
   return DECODER.decode(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
 }
 
-/** What header and payload say; nothing of it is verified. */
-export function read(token) {
+/** Decode header and payload without verifying the token. */
+export function decode(token) {
   const [header, payload] = token.split(".");
   return { header: JSON.parse(decodeText(header)), claims: JSON.parse(decodeText(payload)) };
 }
 
-/** The start and the end of a secret, enough to tell one from another. */
-export function shortened(token) {
+/** Shorten a token to its start and end, enough to tell it from another. */
+export function shorten(token) {
   return token.length <= 24 ? token : `${token.slice(0, 12)}…${token.slice(-6)}`;
 }
