@@ -8,18 +8,16 @@ many posts it lets through, and is told as it is.
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 
-from dev.postgres import Postgres
+from dev.postgres import temporary
+from dev.seed import seed
 from posts_service.app import create_database
 from posts_service.model import Filter
-from posts_service.seed import seed
 from posts_service.settings import Settings
 from posts_service.store import PostStore, page_statement
 
@@ -50,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paging", description="What pages cost.")
     parser.add_argument("--posts", type=int, default=POSTS, metavar="N", help=f"how many there are ({POSTS:,})")
     posts: int = parser.parse_args().posts
-    with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
+    with temporary() as postgres:
         asyncio.run(measure(postgres.url(), posts))
 
 
@@ -61,7 +59,7 @@ async def measure(url: str, posts: int) -> None:
     connection = await asyncpg.connect(url)
     try:
         store = PostStore(database)
-        await fill(store, connection, posts)
+        await fill(url, connection, posts)
         for chosen in await lists(connection):
             await report(store, connection, chosen)
     finally:
@@ -69,10 +67,10 @@ async def measure(url: str, posts: int) -> None:
         await database.close()
 
 
-async def fill(store: PostStore, connection: asyncpg.Connection, posts: int) -> None:
+async def fill(url: str, connection: asyncpg.Connection, posts: int) -> None:
     """Write the posts, and leave the tables as autovacuum would."""
     started = time.monotonic()
-    await seed(store, posts, 1)
+    await seed(url, posts, 1)
     seeded = time.monotonic()
     await connection.execute("VACUUM ANALYZE posts")
     size = await connection.fetchval("SELECT pg_size_pretty(pg_total_relation_size('posts'))")

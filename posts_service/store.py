@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 import asyncpg
 
@@ -80,11 +79,6 @@ UNION ALL
 SELECT * FROM far WHERE (SELECT count(*) FROM near) < $2 AND (SELECT id FROM edge) IS NOT NULL
 ORDER BY id DESC LIMIT $2
 """
-
-_COPIED = ("author_id", "author_name", "title", "body", "tags", "created_at", "updated_at")
-Row = tuple[UUID, str, str, str, list[str], datetime, datetime]
-"""A post to be copied: author_id, author_name, title, body, tags, created_at, updated_at."""
-
 
 # a sign or none, and a "phrase" or a term
 _TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
@@ -208,11 +202,6 @@ class PostStore:
         async with self._database.connection() as connection:
             done = await connection.execute("DELETE FROM posts WHERE author_id = $1", author.id)
         return int(done.rpartition(" ")[2])
-
-    async def copy(self, rows: Collection[Row]) -> None:
-        """Write many posts at once, with times of their own."""
-        async with self._database.connection() as connection:
-            await connection.copy_records_to_table("posts", columns=_COPIED, records=rows)
 
     async def sweep(self) -> bool:
         """Forget a batch of keys whose time has run out; True if there may be more. Another replica at it: False."""

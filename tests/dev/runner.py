@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from dev import pair
+from dev import service_process
 
 ENDS_SECONDS = 60
 
@@ -31,7 +31,7 @@ class Runner:
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dev", "run"],
-                cwd=pair.ROOT,
+                cwd=service_process.ROOT,
                 env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -124,7 +124,7 @@ def start(command: str, data: Path, **more: str) -> subprocess.Popen[str]:
     """Start one command, and return while it runs."""
     return subprocess.Popen(
         [sys.executable, "-m", "dev", command],
-        cwd=pair.ROOT,
+        cwd=service_process.ROOT,
         env=environment(data, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -137,9 +137,9 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     return {
         **os.environ,
         "DATA_DIR": str(data),
-        "AUTH_PORT": str(pair.free_port()),
-        "POSTS_PORT": str(pair.free_port()),
-        "CONSOLE_PORT": str(pair.free_port()),
+        "AUTH_PORT": str(service_process.free_port()),
+        "POSTS_PORT": str(service_process.free_port()),
+        "CONSOLE_PORT": str(service_process.free_port()),
         "BCRYPT_COST": "4",
         "HOST": "0.0.0.0",  # noqa: S104  must not get through
         "PORT": "tcp://10.0.0.1:8001",

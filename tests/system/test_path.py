@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 from pytest_aiohttp import AiohttpServer
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.pair import Pair, auth_app, new_email, posts_app
 from tests.postgres import Server
 from tests.system.path import walk_both, walk_posts

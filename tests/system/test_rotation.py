@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from auth_service import keys
-from dev import pair
+from dev import service_process
 from dev.rotation import drill as rotation
 from dev.rotation.drill import Drill, drill
 
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_the_drill_and_all_that_it_started(tmp_path: Path) -> None:
     """Interrupted under load, the command says so in one line, and leaves neither a process nor a file."""
     with subprocess.Popen(
         [sys.executable, "-m", "dev.rotation"],
-        cwd=pair.ROOT,
+        cwd=service_process.ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

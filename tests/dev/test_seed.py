@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from dev.pair import ROOT, environment
+from dev.service_process import ROOT, environment
 from posts_service.seed import BATCH, RARE, made_up
 from tests.pair import Pair, posts_app, served
 from tests.posts_service.board import Board
