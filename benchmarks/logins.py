@@ -28,8 +28,8 @@ from passlib.hash import bcrypt_sha256
 
 from auth_service import keys
 from dev import service_process
-from dev.service_process import Service
 from dev.postgres import temporary
+from dev.service_process import Service
 
 COST = 12
 CLIENTS = 64

@@ -13,6 +13,7 @@ from dev.data_directory import START_AUTH, STOP_AUTH, DataDirectory
 from dev.run import run, say
 from dev.seed import seed_running
 from dev.settings import data_dir
+from shared.errors import StartupError
 
 
 def main() -> None:
@@ -30,8 +31,10 @@ def main() -> None:
             seed_running(directory, arguments.posts, arguments.seed)
         else:
             _COMMANDS[arguments.command](directory)
-    except Failure as failure:
+    except (Failure, StartupError) as failure:
         sys.exit(f"make {arguments.command}: {failure}")
+    except OSError as error:
+        sys.exit(f"make {arguments.command}: {error.filename}: {error.strerror} (choose another folder with DATA_DIR)")
 
 
 def stop_auth(directory: DataDirectory) -> None:

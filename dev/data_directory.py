@@ -44,22 +44,18 @@ class DataDirectory:
         self.gallery = self.path / "gallery.json"
         self.postgres = self.path / "postgres"
         """The data folder of Postgres, or a symbolic link to it."""
-        self._lock = self.path / "run.lock"
-        self._record = self.path / "processes.json"  # its presence shows that `make run` made the folder
+        self._record = self.path / "processes.json"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether `make run` has ever used this folder."""
+        return self._record.exists()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Create the folder if necessary and lock it for the duration of the block.
-
-        Raises:
-            Failure: it can't be written, or another runner has it.
-        """
-        try:
-            self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-            lock = self._lock.open("w")
-        except OSError as error:
-            raise self._unwritable(error) from None
-        with lock:
+        """Create the folder if necessary, and lock it for the duration of the block."""
+        self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        with (self.path / "run.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -72,34 +68,17 @@ class DataDirectory:
         """Make `postgres` a symbolic link to a folder elsewhere if Postgres can't use one in here.
 
         That is so if we are root and the data directory, or a parent, is closed to nobody, as whom Postgres then runs.
-
-        Raises:
-            Failure: the folder can't be made.
         """
-        if os.path.lexists(self.postgres) or not postgres.closed_folders(self.path):
-            return
-        parent = next(folder for folder in STATE_FOLDERS if folder.is_dir())
-        try:
+        if not os.path.lexists(self.postgres) and postgres.closed_folders(self.path):
+            parent = next(folder for folder in STATE_FOLDERS if folder.is_dir())
             self.postgres.symlink_to(postgres.new_folder(parent) / "postgres")
-        except OSError as error:
-            raise Failure(
-                f"no folder for the databases can be made in {parent}: {error.strerror}; choose a DATA_DIR that all"
-                " users can enter"
-            ) from None
 
     def record(self, running: Mapping[str, psutil.Process]) -> None:
-        """Save the running processes, so that `make stop` ends exactly these.
-
-        Raises:
-            Failure: the folder can't be written.
-        """
+        """Save the running processes, so that `make stop` ends exactly these."""
+        text = json.dumps({name: (process.pid, process.create_time()) for name, process in running.items()})
         temporary = self._record.with_suffix(".new")
-        try:
-            text = json.dumps({name: (process.pid, process.create_time()) for name, process in running.items()})
-            temporary.write_text(text + "\n")
-            temporary.replace(self._record)
-        except OSError as error:
-            raise self._unwritable(error) from None
+        temporary.write_text(text + "\n")
+        temporary.replace(self._record)
 
     def running(self) -> dict[str, psutil.Process]:
         """Return the recorded processes that still run: RUNNER, and the services by name."""
@@ -111,11 +90,7 @@ class DataDirectory:
         return {name: process for name, process in found.items() if process is not None}
 
     def end_all(self) -> list[str]:
-        """End the current runner and whatever a killed one left behind; return the names of what was ended.
-
-        Raises:
-            Failure: a process belongs to another user.
-        """
+        """End the current runner and whatever a killed one left behind; return the names of what was ended."""
         alive = self.running()
         runner = alive.pop(RUNNER, None)
         ended = [*alive, *(["Postgres"] if postgres.running(self.postgres) else [])]
@@ -129,68 +104,49 @@ class DataDirectory:
             raise Failure(f"the processes that use {self.path} belong to another user") from None
         return ended
 
-    def ask(self, request: str) -> None:
-        """Send a request to the runner, and return once it has been dealt with.
-
-        A request is an empty file, which the runner deletes when it is done.
-
-        Args:
-            request: STOP_AUTH or START_AUTH.
-
-        Raises:
-            Failure: nothing runs, or the runner ended first, or the folder can't be written.
-        """
+    def must_be_running(self) -> None:
+        """Raise Failure if there is no runner."""
         if RUNNER not in self.running():
             raise Failure(f"nothing is running on {self.path}; start it with `make run`, or set DATA_DIR")
+
+    def ask(self, request: str) -> None:
+        """Send STOP_AUTH or START_AUTH to the runner, and return once it has dealt with it.
+
+        A request is an empty file, which the runner deletes when it is done.
+        """
+        self.must_be_running()
         file = self._request(request)
+        file.touch()
         try:
-            file.touch()
             while file.exists():
                 if RUNNER not in self.running():
                     raise Failure("the run has ended in the meantime; see its terminal for the reason")
                 time.sleep(_POLL_SECONDS)
-        except OSError as error:
-            raise self._unwritable(error) from None
         finally:
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
     def requests(self) -> list[str]:
         """Return the requests that the runner has not dealt with."""
-        return [request for request in (STOP_AUTH, START_AUTH) if self._request(request).is_file()]
+        return [request for request in (STOP_AUTH, START_AUTH) if self._request(request).exists()]
 
     def answer(self, request: str) -> None:
         """Mark a request as dealt with."""
         self._request(request).unlink(missing_ok=True)
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether `make run` has ever used this folder."""
-        return self._record.exists()
-
     def erase(self) -> None:
-        """Delete what `make run` made here, and nothing else.
-
-        Raises:
-            Failure: something can't be deleted.
-        """
-        try:
-            if self.postgres.is_symlink():
-                outside = self.postgres.readlink().parent
-                if outside.name.startswith(postgres.FOLDER_PREFIX) and outside.exists():
-                    shutil.rmtree(outside)
-            for path in (path for pattern in _MADE for path in self.path.glob(pattern)):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-        except OSError as error:
-            raise Failure(f"{error.filename} can't be deleted: {error.strerror}") from None
-        with suppress(OSError):  # it has files of the user's
+        """Delete what `make run` made, but no other files."""
+        if self.postgres.is_symlink():
+            outside = self.postgres.readlink().parent
+            if outside.name.startswith(postgres.FOLDER_PREFIX) and outside.exists():
+                shutil.rmtree(outside)
+            self.postgres.unlink()
+        for path in (path for pattern in _MADE for path in self.path.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        with suppress(OSError):  # it has other files
             self.path.rmdir()
 
     def _request(self, request: str) -> Path:
         return self.path / f"{request}.request"
-
-    def _unwritable(self, error: OSError) -> Failure:
-        return Failure(f"the data directory {self.path} can't be written: {error.strerror}; choose another DATA_DIR")

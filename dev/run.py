@@ -16,7 +16,6 @@ from dev import Failure, gallery, instructions, processes, service_process
 from dev.data_directory import RUNNER, START_AUTH, DataDirectory
 from dev.postgres import VERSION, Postgres
 from dev.settings import CONSOLE, NAMES, Settings, variable
-from shared.errors import StartupError
 
 
 class Stop(Exception):
@@ -56,12 +55,7 @@ class Run:
             raise Failure(f"Postgres {processes.how_it_ended(status)}; its log: {self._postgres.log}")
 
     def start(self) -> dict[str, str]:
-        """Start everything, and return the base URLs by name once all of it is ready.
-
-        Raises:
-            Stop: as `pause`.
-            Failure: as `pause`, or something can't be started.
-        """
+        """Start everything, and return the base URLs by name once all of it is ready."""
         self._start_postgres()
         self._make_key_and_gallery()
         started = time.perf_counter()
@@ -81,12 +75,7 @@ class Run:
         return {name: service.url for name, service in self._services.items()}
 
     def serve(self) -> NoReturn:
-        """Keep running, and stop or start auth on request.
-
-        Raises:
-            Stop: as `pause`.
-            Failure: as `pause`, or auth does not become ready again.
-        """
+        """Keep running, and stop or start auth on request."""
         while True:
             self.pause(0.2)
             for request in self._directory.requests():
@@ -123,10 +112,7 @@ class Run:
 
     def _make_key_and_gallery(self) -> None:
         file = self._directory.keyring
-        try:
-            which = "the existing key" if file.exists() else f"a new key {keys.new(file)}"
-        except StartupError as error:
-            raise Failure(f"the key file can't be created: {error}") from None
+        which = "the existing key" if file.exists() else f"a new key {keys.new(file)}"
         say(f"[2/3] key file: {file}, {which}")
         count = gallery.write(file, self._directory.gallery, time.time())  # each time: the signing key may have changed
         say(f"      signed {count} tokens with it that must be refused, for the console to show")
@@ -167,11 +153,7 @@ class Run:
 
 
 def run() -> None:
-    """Start everything, print how to use it, and serve until told to stop.
-
-    Raises:
-        Failure: something can't be started or has ended; everything else has been stopped.
-    """
+    """Start everything, print how to use it, and serve until told to stop."""
     started = time.perf_counter()
     settings = Settings.from_environ(os.environ)
     directory = DataDirectory(settings.data_dir)

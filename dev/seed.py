@@ -25,17 +25,11 @@ _BAR_WIDTH = 30
 
 
 def seed_running(directory: DataDirectory, posts: int, seed_number: int) -> None:
-    """Add posts to the database of the running posts service.
-
-    Raises:
-        Failure: nothing is running, or `posts` is below 1.
-    """
+    """Add posts to the database of the running posts service."""
     if posts < 1:
         raise Failure("--posts must be at least 1")
-    url = postgres.url_of_running(directory.postgres, "posts")
-    if url is None:
-        raise Failure(f"nothing is running on {directory.path}; start it with `make run`, or set DATA_DIR")
-    asyncio.run(seed(url, posts, seed_number))
+    directory.must_be_running()
+    asyncio.run(seed(postgres.url_of_running(directory.postgres, "posts"), posts, seed_number))
 
 
 async def seed(url: str, posts: int, seed_number: int) -> None:
