@@ -34,7 +34,7 @@ def main() -> None:
     except (Failure, StartupError) as failure:
         sys.exit(f"make {arguments.command}: {failure}")
     except OSError as error:
-        sys.exit(f"make {arguments.command}: {error.filename}: {error.strerror} (choose another folder with DATA_DIR)")
+        sys.exit(f"make {arguments.command}: {error}; DATA_DIR chooses another folder")
 
 
 def stop_auth(directory: DataDirectory) -> None:

@@ -9,10 +9,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
-EXACTLY = "--exactly"
 
 if sys.version_info < (3, 11):
-    if EXACTLY not in sys.argv and os.path.exists(PYTHON) and sys.prefix != VENV:
+    if "--exactly" not in sys.argv and os.path.exists(PYTHON) and sys.prefix != VENV:
         sys.stdout.flush()
         os.execv(PYTHON, [PYTHON] + sys.argv)
     sys.exit(
@@ -50,7 +49,7 @@ def main() -> None:
     """Bring .venv up to date with the lock file given on the command line."""
     parser = argparse.ArgumentParser(prog="dev/environment.py", description="Create .venv or bring it up to date.")
     parser.add_argument("lock", choices=INCLUDES, help="lock file of requirements/")
-    parser.add_argument(EXACTLY, action="store_true", help="replace an environment of another Python version")
+    parser.add_argument("--exactly", action="store_true", help="replace an environment of another Python version")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends pip as well
     try:
@@ -63,16 +62,15 @@ def main() -> None:
 def refresh(root: Path, lock: str, *, exactly: bool = False) -> None:
     """Make .venv satisfy requirements/<lock>.txt. Print nothing if it already does.
 
-    Args:
-        root: The project.
-        lock: Name of the lock file without its suffix.
-        exactly: Whether to replace an environment of another Python version.
+    With `exactly`, an environment of another Python version is replaced.
 
     Raises:
         SystemExit: it can't be created, or the packages can't be installed.
     """
     venv = root / ".venv"
-    stamp = _read(venv / STAMP)
+    stamp: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        stamp = json.loads((venv / STAMP).read_text())
     if (
         stamp.get("place") != str(venv)
         or not (venv / "bin" / "python").exists()
@@ -161,14 +159,6 @@ def _show_progress(pip: "subprocess.Popen[str]", packages: int) -> "deque[str]":
             show("\r\033[K  unpacking", end="", flush=True)
     show("\r\033[K", end="", flush=True)
     return last
-
-
-def _read(stamp: Path) -> dict[str, str]:
-    try:
-        read: dict[str, str] = json.loads(stamp.read_text())
-    except (OSError, ValueError):
-        return {}
-    return read
 
 
 def _hash(root: Path, lock: str) -> str:

@@ -36,10 +36,7 @@ class Forgery:
 def write(key_file: Path, gallery: Path, now: float) -> int:
     """Write forgeries signed with the first key of the key file, and return how many.
 
-    Args:
-        key_file: The key file of the run.
-        gallery: The file to write, readable by its owner alone. It is replaced if it exists.
-        now: Seconds since the epoch, for the times of tokens that are wrong in another respect.
+    Only the owner can read the gallery; an existing file is replaced. `now` is in seconds since the epoch.
 
     Raises:
         Failure: the key file can't be used.

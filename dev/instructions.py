@@ -13,13 +13,7 @@ _POST = {"title": "Hello", "body": "My first post"}
 
 
 def text(urls: Mapping[str, str], directory: DataDirectory, seconds: float) -> str:
-    """Return the instructions.
-
-    Args:
-        urls: Base URLs of `auth`, `posts` and `console`.
-        directory: The data directory of the run.
-        seconds: How long the start took.
-    """
+    """Return the instructions for a run whose start took so many seconds; the URLs are by name."""
     data = directory.path
     outside = f"\nThe databases are in {directory.postgres.resolve().parent}" if directory.postgres.is_symlink() else ""
     moved = "" if data == DEFAULT_DATA_DIR else f"\nAdd DATA_DIR={shlex.quote(str(data))} to each of these commands."
@@ -42,12 +36,7 @@ Without a browser: paste these lines into another terminal to register, log in, 
 
 
 def curl_commands(auth: str, posts: str) -> str:
-    """Return one command a line, for any shell with curl and sed.
-
-    Args:
-        auth: Base URL of the auth service.
-        posts: Base URL of the posts service.
-    """
+    """Return one command a line, for any shell with curl and sed, given the base URLs."""
     proxies = urllib.request.getproxies_environment()
     uses_proxy = bool({"http", "all"} & set(proxies)) and not urllib.request.proxy_bypass("127.0.0.1")
     curl = "curl -sS --noproxy 127.0.0.1" if uses_proxy else "curl -sS"

@@ -7,6 +7,7 @@ server's pid, and gives up after ten seconds.
 import importlib.util
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import stat
@@ -17,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -41,7 +41,7 @@ FOLDER_PREFIX = "auth-and-posts-"
 
 
 class Postgres:
-    """A server for one data folder. As a context manager, it is started and stopped.
+    """A server for one data folder.
 
     As root, the programs of Postgres run as nobody, since they refuse to run as root.
 
@@ -97,9 +97,10 @@ class Postgres:
         if not self.is_made:
             self.make()
         if closed := closed_folders(self.data.parent):
+            folders = " ".join(shlex.quote(str(folder)) for folder in closed)
             raise Failure(
-                f"Postgres can't run as root, so it runs as nobody, who can't enter {closed[0]} to reach {self.data}."
-                f" Allow that with `chmod o+x {closed[0]}`, or delete the data with `make reset`"
+                f"Postgres can't run as root, so it runs as nobody, who can't reach {self.data}. Allow that with"
+                f" `chmod o+x {folders}`, or delete the data with `make reset`"
             )
         self._forget_recycled_pid()
         # short, because the path of a socket may have some 100 bytes at most
@@ -145,14 +146,14 @@ class Postgres:
         if self._sockets is not None:
             _remove_sockets(self._sockets)
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def started(self) -> Iterator[Self]:
+        """Run the server for the duration of the block."""
         self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def _wait(self, pause: Callable[[float], object]) -> None:
         assert self.process is not None
@@ -202,7 +203,7 @@ def temporary(*, durable: bool = False) -> Iterator[Postgres]:
     usual = Path(tempfile.gettempdir())
     folder = new_folder(Path("/tmp") if closed_folders(usual) else usual)  # noqa: S108
     try:
-        with Postgres(folder / "postgres", durable=durable) as server:
+        with Postgres(folder / "postgres", durable=durable).started() as server:
             yield server
     finally:
         shutil.rmtree(folder)

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -12,10 +13,10 @@ from typing import NoReturn
 import psutil
 
 from auth_service import keys
-from dev import Failure, gallery, instructions, processes, service_process
+from dev import Failure, gallery, instructions, processes, service_process, settings
 from dev.data_directory import RUNNER, START_AUTH, DataDirectory
 from dev.postgres import VERSION, Postgres
-from dev.settings import CONSOLE, NAMES, Settings, variable
+from dev.settings import CONSOLE, NAMES
 
 
 class Stop(Exception):
@@ -25,8 +26,8 @@ class Stop(Exception):
 class Run:
     """The processes of one run."""
 
-    def __init__(self, settings: Settings, directory: DataDirectory) -> None:
-        self._settings = settings
+    def __init__(self, ports: Mapping[str, int], directory: DataDirectory) -> None:
+        self._ports = ports
         self._directory = directory
         self._postgres = Postgres(directory.postgres)
         self._services: dict[str, service_process.Service] = {}
@@ -64,7 +65,7 @@ class Run:
             self._start_service(name)
         self._add(
             service_process.start_console(
-                port=self._settings.ports[CONSOLE],
+                port=self._ports[CONSOLE],
                 auth_url=self._services["auth"].url,
                 posts_url=self._services["posts"].url,
                 gallery=self._directory.gallery,
@@ -118,12 +119,14 @@ class Run:
         say(f"      signed {count} tokens with it that must be refused, for the console to show")
 
     def _start_service(self, name: str) -> service_process.Service:
+        origins = [f"http://{host}:{self._ports[CONSOLE]}" for host in (service_process.HOST, "localhost")]
+        origins += filter(None, [os.environ.get("CORS_ORIGINS")])
         service = service_process.start(
             name,
-            port=self._settings.ports[name],
+            port=self._ports[name],
             database_url=self._postgres.url(name),
             keyring=self._directory.keyring,
-            more={"CORS_ORIGINS": self._settings.cors_origins},
+            more={"CORS_ORIGINS": ",".join(origins)},
         )
         self._add(service)
         return service
@@ -144,7 +147,7 @@ class Run:
             return
         say("auth: starting, as requested by `make start-auth`")
         try:
-            _check_port("auth", self._settings.ports["auth"])
+            _check_port("auth", self._ports["auth"])
         except Failure as failure:
             say(f"auth: not started: {failure}")
             return
@@ -155,17 +158,17 @@ class Run:
 def run() -> None:
     """Start everything, print how to use it, and serve until told to stop."""
     started = time.perf_counter()
-    settings = Settings.from_environ(os.environ)
-    directory = DataDirectory(settings.data_dir)
+    ports = settings.ports(os.environ)
+    directory = DataDirectory(settings.data_dir(os.environ))
     with directory.held():
         if left := directory.end_all():
             say(f"      ended what a killed run left behind: {', '.join(left)}")
         for request in directory.requests():  # to the killed run
             directory.answer(request)
-        for name, port in settings.ports.items():
+        for name, port in ports.items():
             _check_port(name, port)
         directory.place_postgres()
-        current = Run(settings, directory)
+        current = Run(ports, directory)
         current.record()
         try:
             try:
@@ -195,5 +198,5 @@ def _check_port(name: str, port: int) -> None:
         except OSError as error:
             raise Failure(
                 f"the {name} service can't use port {port}: {error.strerror}. End an earlier run with `make stop`, or"
-                f" choose another port: make run {variable(name)}=…"
+                f" choose another port: make run {settings.variable(name)}=…"
             ) from None

@@ -52,13 +52,9 @@ def start(
     more: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
 ) -> Service:
-    """Start `python -m <name>_service serve`, without waiting until it is ready.
+    """Start `auth` or `posts` without waiting until it is ready.
 
     Args:
-        name: auth or posts.
-        port: Port on 127.0.0.1.
-        database_url: Its database.
-        keyring: The key file.
         more: Additional variables.
         log: Where its log goes; by default, the caller's standard error.
     """
@@ -69,14 +65,7 @@ def start(
 
 
 def start_console(*, port: int, auth_url: str, posts_url: str, gallery: Path) -> Service:
-    """Start `python -m console serve`, without waiting until it is ready.
-
-    Args:
-        port: Port on 127.0.0.1.
-        auth_url: Base URL of the auth service for the browser.
-        posts_url: Base URL of the posts service for the browser.
-        gallery: File of signed tokens that the services must refuse.
-    """
+    """Start the console without waiting until it is ready; the base URLs are those for the browser."""
     settings = {"AUTH_URL": auth_url, "POSTS_URL": posts_url, "GALLERY_FILE": str(gallery)}
     return Service("console", port, _serve("console", port, settings), health="/health/live")
 
@@ -92,10 +81,6 @@ def environment() -> dict[str, str]:
 
 def wait_until_ready(services: Sequence[Service], pause: Callable[[float], object] = time.sleep) -> None:
     """Return once every service is ready.
-
-    Args:
-        services: Started services.
-        pause: Called with a number of seconds while waiting.
 
     Raises:
         Failure: one of them ended, or is not ready after READY_SECONDS.

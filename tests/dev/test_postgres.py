@@ -36,7 +36,7 @@ async def test_any_path_will_do(folder: Path) -> None:
     """A path may have blanks, punctuation, and more characters than the path of a socket."""
     deep = folder / "blank, comma & 'quotes'" / ("x" * 90) / "postgres"
     for _ in range(2):
-        with Postgres(deep, durable=False) as server:
+        with Postgres(deep, durable=False).started() as server:
             server.create_databases(["auth"])
             connection = await asyncpg.connect(server.url("auth"))
             assert await connection.fetchval("SELECT current_user || ' ' || current_setting('is_superuser')") == (
@@ -49,7 +49,7 @@ async def test_any_path_will_do(folder: Path) -> None:
 
 def test_a_stopped_server_leaves_no_socket_folder(folder: Path) -> None:
     """The socket's folder is removed by a stop, even one from elsewhere after the server was killed."""
-    with Postgres(folder / "postgres", durable=False) as server:
+    with Postgres(folder / "postgres", durable=False).started() as server:
         sockets = server._sockets
         assert sockets is not None
         assert (sockets / ".s.PGSQL.5432").exists()
@@ -59,14 +59,14 @@ def test_a_stopped_server_leaves_no_socket_folder(folder: Path) -> None:
 
 def test_it_starts_although_another_process_has_the_old_pid(folder: Path) -> None:
     """A pid file that a killed server left does not prevent a start, even if another process has that pid by now."""
-    with Postgres(folder / "postgres", durable=False) as server:
+    with Postgres(folder / "postgres", durable=False).started() as server:
         left = (server.data / "postmaster.pid").read_text()
         number = left.splitlines()[0]
     # Postgres ignores the pids of its own parents and of other users' processes
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, **_child()) as another:
         (server.data / "postmaster.pid").write_text(left.replace(number, str(another.pid), 1))
         assert running(server.data) is None
-        with server:
+        with server.started():
             assert running(server.data) is not None
         another.communicate()
 
@@ -113,7 +113,7 @@ def test_programs_that_are_closed_to_others_are_copied(folder: Path, monkeypatch
         shutil.copytree(libraries, closed / libraries.name)
     monkeypatch.setattr(postgres, "_package", lambda: closed / installed.name)
     before = modes(closed / installed.name)
-    with Postgres(folder / "postgres", durable=False) as server:
+    with Postgres(folder / "postgres", durable=False).started() as server:
         assert server.data.with_name("postgres-programs").exists() == ROOT
     assert modes(closed / installed.name) == before
 
