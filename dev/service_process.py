@@ -54,9 +54,7 @@ def start(
 ) -> Service:
     """Start `auth` or `posts` without waiting until it is ready.
 
-    Args:
-        more: Additional variables.
-        log: Where its log goes; by default, the caller's standard error.
+    `more` has additional variables. Without `log`, the log goes to the caller's standard error.
     """
     # needed to add a third service to the pair; other JWT_ variables are not passed on
     audiences = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
