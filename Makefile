@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -31,6 +31,9 @@ stop: ## end what `make run` started, also when it was killed
 reset: ## stop, then delete what `make run` keeps: the databases, the key file and what is signed with it
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev reset
+
+seed: ## add made-up posts to the running posts service, to see long lists (POSTS=1000)
+	@exec $(IN_VENV) dev seed --posts $(or $(POSTS),1000)
 
 # a file's tests share what they are tried on, so they stay in one process
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile
@@ -67,7 +70,7 @@ bench: ## what verifying a token costs, what log-ins cost the others, what the l
 
 rotate-demo: ## replace the shared secret under load, before your eyes
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) dev.rotation
+	@exec $(IN_VENV) tests.system.rotation
 
 screenshots: ## make the pictures of the console in docs/, with this machine's Chromium
 	@$(ENVIRONMENT) test
