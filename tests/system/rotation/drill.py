@@ -187,7 +187,7 @@ async def rotate(drill: Drill) -> None:
     await drill.must_be_refused("has no key", "promote", "never-added", "--force")
 
     drill.begin("add", "a second key is added, which verifies but does not sign yet")
-    new = (await keys("add", drill.file)).removeprefix("added ").partition(";")[0]
+    new = (await keys("add", drill.file)).split()[1]
     await drill.until_all(lambda ready: ready["kids"] == [old, new])
 
     drill.begin("broken file", "the key file is overwritten with half a file; the replicas keep their keys")
