@@ -195,7 +195,7 @@ async def rotate(drill: Drill) -> None:
     shutil.copy2(drill.file, good)
     drill.file.write_text('{"keys": [')  # in place, as by a full disk or a careless editor
     await drill.until_all(lambda ready: ready["keyring"] == "stale" and ready["kids"] == [old, new])
-    await drill.must_be_refused("is stale", "promote", new, *drill.ready)
+    await drill.must_be_refused("as stale", "promote", new, *drill.ready)
 
     drill.begin("promote", "the good file is restored; the new key is promoted as soon as all replicas have read it")
     good.replace(drill.file)
@@ -203,7 +203,7 @@ async def rotate(drill: Drill) -> None:
     await drill.until_all(lambda ready: ready["keyring"] == "ok" and ready["kids"] == [new, old])
 
     drill.begin("wait", "tokens signed with the old key are still valid, so it can't be retired yet")
-    printed = await drill.must_be_refused("may live", "retire", old)
+    printed = await drill.must_be_refused("may be valid", "retire", old)
     await asyncio.sleep(int(re.findall(r"\d+(?= s;)", printed)[0]))
     await drill.until_done("retire", old)
 
