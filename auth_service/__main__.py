@@ -88,8 +88,7 @@ def inspect_token(arguments: argparse.Namespace) -> None:
     given = arguments.token
     token = sys.stdin.read().strip() if given == "-" else given
     settings = TokenSettings.from_environ(os.environ)
-    keyring_given = settings.jwt_keyring_file or settings.jwt_keyring
-    print("\n".join(inspection.explain(token, time.time(), settings.verifier() if keyring_given else None)))
+    print("\n".join(inspection.explain(token, time.time(), settings.verifiers())))
 
 
 def _settings() -> Settings:

@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 from email_validator import EmailNotValidError, validate_email
 
 from auth_service import password_rules
-from auth_service.errors import AdminOnly, CredentialsInvalid, EmailTaken, LastAdmin, PasswordWrong
+from auth_service.errors import AdminOnly, CredentialsInvalid, EmailTaken, LastAdmin, PasswordWrong, SessionEnded
 from auth_service.model import Client, Event, NewUser, Role, User
 from auth_service.password_rules import normalized
 from auth_service.passwords import PasswordHasher
+from auth_service.refresh_tokens import RefreshToken
 from auth_service.store.accounts import AccountStore, LockedUser
 from auth_service.store.audit import AuditStore
 from auth_service.throttle import Attempt, Throttle
@@ -116,12 +117,15 @@ class Accounts:
         """
         return _found(await self._store.rename(user.id, name))
 
-    async def change_password(self, user: User, session_id: UUID, current: str, new: str, client: Client) -> None:
-        """Set a new password, and end all sessions except this one.
+    async def change_password(
+        self, user: User, session_id: UUID, *, current: str, new: str, client: Client, now: float
+    ) -> RefreshToken:
+        """Set a new password, end all other sessions, and return a new refresh token for this one.
 
         Raises:
             ValidationFailed: the new password was rejected.
             PasswordWrong: the current password is wrong, or has just been changed.
+            SessionEnded: the session has ended.
             TooManyAttempts: too many attempts failed; no hash was computed.
             Busy: too many passwords are waiting to be hashed.
         """
@@ -130,8 +134,27 @@ class Accounts:
             old_hash = await self._check_own(user, current, client, attempt)
             new_hash = await self._hasher.hash(secret)
         event = Event("password_changed", user.id, user.id, session_id=session_id, address=client.address)
-        if not await self._store.change_password(user.id, old_hash, new_hash, session_id, event):
-            raise PasswordWrong("The password has just been changed by another request")
+        token = RefreshToken.new()
+        match await self._store.change_password(
+            user.id, old_hash, new_hash, event, keep=session_id, token=token, now=now
+        ):
+            case "outdated":
+                raise PasswordWrong("The password has just been changed by another request")
+            case "session_ended":
+                raise SessionEnded("The session of this token has ended", hint="Sign in again.")
+            case "changed":
+                return token
+
+    async def prove(self, user: User, password: str, client: Client) -> str:
+        """Check the signed-in user's password, and return the hash that it matches.
+
+        Raises:
+            PasswordWrong: it is wrong.
+            TooManyAttempts: too many attempts failed; no hash was computed.
+            Busy: too many passwords are waiting to be checked.
+        """
+        async with self._throttle.password(email_key(user.email), client) as attempt:
+            return await self._check_own(user, password, client, attempt)
 
     async def set_password(self, user: User, password: str) -> None:
         """Set a password on the operator's behalf, and end all sessions.
@@ -140,7 +163,7 @@ class Accounts:
             ValidationFailed: the password was rejected.
         """
         new_hash = await self._hasher.hash(self._accepted(password, user, "/password"))
-        await self._store.change_password(user.id, None, new_hash, None, Event("password_set", user.id))
+        await self._store.change_password(user.id, None, new_hash, Event("password_set", user.id))
 
     async def delete(self, user: User, password: str, client: Client) -> None:
         """Delete the signed-in user's account and sessions. Posts stay, because they belong to another service.
@@ -151,8 +174,7 @@ class Accounts:
             LastAdmin: this is the last admin.
             Busy: too many passwords are waiting to be checked.
         """
-        async with self._throttle.password(email_key(user.email), client) as attempt:
-            password_hash = await self._check_own(user, password, client, attempt)
+        password_hash = await self.prove(user, password, client)
         event = Event("deleted", user.id, user.id, address=client.address)
         async with self._store.locked_with_admins(user.id) as locked:
             _keep_an_admin(locked, user.id)

@@ -43,11 +43,13 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
     Raises:
         StartupError: a setting can't be used, a key is unsafe, or password hashing doesn't work.
     """
-    verifier = settings.verifier()
+    shared_keyring, account_keyring = settings.keyrings()
     signer = Signer(
-        verifier.keyring,
+        shared_keyring,
+        account_keyring,
         issuer=settings.jwt_issuer,
         audiences=settings.jwt_audiences.split(","),
+        own_audience=settings.jwt_audience,
         lifetime=settings.access_token_seconds,
     )
     policy = SessionPolicy(float(settings.session_idle_seconds), float(settings.session_absolute_seconds))
@@ -56,11 +58,12 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
 
     app = application(
         settings,
-        verifier,
+        settings.account_verifier(account_keyring),
         ROUTES,
         body_limit=BODY_LIMIT,
         description=description or "",
         database=database,
+        shared_keyring=shared_keyring,
         clock=clock,
     )
     app[ACCOUNTS] = create_accounts(settings, database, hashing)

@@ -15,6 +15,12 @@ class SessionEnded(DomainError):
     kind, code = Kind.TOKEN_REFUSED, "session_ended"
 
 
+class AuthenticationTooOld(DomainError):
+    """The password was entered too long ago for this."""
+
+    kind, code = Kind.AUTHENTICATION_TOO_OLD, "insufficient_user_authentication"
+
+
 class RefreshTokenInvalid(DomainError):
     """The refresh token is invalid or its session has ended."""
 

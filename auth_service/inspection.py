@@ -1,25 +1,26 @@
 """Explains a token to a person: its content, its times in words, and whether it is accepted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from shared import strict_json
 from shared.base64url import decode
 from shared.tokens.checks import CHECKS
-from shared.tokens.errors import TokenRefused
+from shared.tokens.errors import TokenKeyUnknown, TokenRefused
 from shared.tokens.verifier import Verifier
 
-_TIMES = ("iat", "nbf", "exp")
+_TIMES = ("auth_time", "iat", "nbf", "exp")
 
 
-def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
+def explain(token: str, now: float, verifiers: Sequence[Verifier]) -> Iterator[str]:
     """Yield the lines of the explanation. A token that can't be decoded is explained as far as possible.
 
     Args:
         token: The token.
         now: Seconds since the epoch.
-        verifier: Decides about the token; without one nothing is verified, and the last line says so.
+        verifiers: The first that has the token's key decides; without any, nothing is verified, and the last line says
+            so.
     """
     segments = token.split(".")
     for name, segment in zip(("header", "payload"), segments, strict=False):
@@ -30,18 +31,32 @@ def explain(token: str, now: float, verifier: Verifier | None) -> Iterator[str]:
             for claim in _TIMES:
                 if claim in content:
                     yield f"{claim}: {_in_words(content[claim], now)}"
-    if verifier is None:
+    if not verifiers:
         yield "verdict: not verified. Set JWT_KEYRING_FILE to the key file to check the signature."
         return
-    try:
-        verifier.verify(token, now)
-    except TokenRefused as error:
-        name = CHECKS[error.check - 1].name
-        yield f"verdict: refused by check {error.check} of {len(CHECKS)} ({name}), {error.code}: {error.detail}"
-        if error.hint:
-            yield f"hint: {error.hint}"
-    else:
-        yield f"verdict: valid for {verifier.audience!r}; all {len(CHECKS)} checks passed"
+    yield from _verdict(token, now, verifiers)
+
+
+def _verdict(token: str, now: float, verifiers: Sequence[Verifier]) -> Iterator[str]:
+    for position, verifier in enumerate(verifiers, 1):
+        try:
+            verifier.verify(token, now)
+        except TokenKeyUnknown as error:
+            if position == len(verifiers):
+                yield from _refusal(error)
+        except TokenRefused as error:
+            yield from _refusal(error)
+            return
+        else:
+            yield f"verdict: valid for {verifier.audience!r}; all {len(CHECKS)} checks passed"
+            return
+
+
+def _refusal(error: TokenRefused) -> Iterator[str]:
+    name = CHECKS[error.check - 1].name
+    yield f"verdict: refused by check {error.check} of {len(CHECKS)} ({name}), {error.code}: {error.detail}"
+    if error.hint:
+        yield f"hint: {error.hint}"
 
 
 def _harmless(text: str) -> str:

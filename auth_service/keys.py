@@ -190,7 +190,7 @@ def unready(kid: str, answers: dict[str, Any]) -> Iterator[str]:
     for url, answer in answers.items():
         if not isinstance(answer, dict):
             yield f"{url} is not ready"
-        elif kid not in answer.get("kids", ()):
+        elif kid not in [*answer.get("kids", ()), *(answer.get("private_kids") or ())]:
             yield f"{url} does not list {kid} yet; services notice a changed file within {NOTICE_SECONDS:.0f} s"
         elif answer.get("keyring") != "ok":
             yield f"{url} reports its keyring as {answer.get('keyring')}"

@@ -12,9 +12,12 @@ ADMINISTER = "users:admin"
 SCOPES: dict[Role, str] = {
     "user": "posts:read posts:write",
     "moderator": "posts:read posts:write posts:moderate",
-    "admin": f"posts:read posts:write posts:moderate {ADMINISTER}",
+    "admin": "posts:read posts:write posts:moderate",
 }
-"""What each role may do, as the value of the scope claim."""
+"""What each role may do at the resource services: the scope of an access token."""
+
+ACCOUNT_SCOPES: dict[Role, str] = {"user": "", "moderator": "", "admin": ADMINISTER}
+"""What each role may do at auth, beyond managing its own account: the scope of an account token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from auth_service import schemas
 from auth_service.errors import (
     AdminOnly,
+    AuthenticationTooOld,
     CredentialsInvalid,
     EmailTaken,
     LastAdmin,
@@ -19,7 +20,7 @@ from shared.http.routes import OPTIONAL, PUBLIC, SIGNED_IN, Reply, Route
 
 _ACCOUNT = Reply(200, "The account", schemas.ACCOUNT)
 _USER = Reply(200, "The user", schemas.USER)
-_TOKENS = Reply(200, "Signed in", schemas.TOKENS, headers=(schemas.NO_STORE,))
+_TOKENS = Reply(200, "Signed in", schemas.TOKENS)
 _DONE = Reply(204, "Done")
 
 ROUTES = (
@@ -31,6 +32,7 @@ ROUTES = (
         body=schemas.Registration,
         replies=(Reply(201, "The account was opened", schemas.ACCOUNT),),
         errors=(EmailTaken, TooManyAttempts),
+        private=True,
     ),
     Route(
         "POST",
@@ -40,6 +42,7 @@ ROUTES = (
         body=schemas.Login,
         replies=(_TOKENS,),
         errors=(CredentialsInvalid, TooManyAttempts),
+        private=True,
     ),
     Route(
         "POST",
@@ -49,9 +52,27 @@ ROUTES = (
         body=schemas.Refresh,
         replies=(_TOKENS,),
         errors=(RefreshTokenInvalid, RefreshTokenReused),
+        private=True,
     ),
-    Route("POST", "/logout", sessions.logout, OPTIONAL, body=schemas.Refresh, body_optional=True, replies=(_DONE,)),
-    Route("GET", "/me", accounts.me, SIGNED_IN, replies=(_ACCOUNT,), errors=(SessionEnded,)),
+    Route(
+        "POST",
+        "/logout",
+        sessions.logout,
+        OPTIONAL,
+        body=schemas.Refresh,
+        body_optional=True,
+        replies=(_DONE,),
+        private=True,
+    ),
+    Route(
+        "GET",
+        "/me",
+        accounts.me,
+        SIGNED_IN,
+        replies=(_ACCOUNT,),
+        errors=(SessionEnded,),
+        private=True,
+    ),
     Route(
         "PATCH",
         "/me",
@@ -60,15 +81,17 @@ ROUTES = (
         body=schemas.Renaming,
         replies=(_ACCOUNT,),
         errors=(SessionEnded, NotFound),
+        private=True,
     ),
     Route(
         "DELETE",
         "/me",
         accounts.delete,
         SIGNED_IN,
-        body=schemas.Deletion,
+        body=schemas.Confirmation,
         replies=(_DONE,),
         errors=(SessionEnded, PasswordWrong, LastAdmin, TooManyAttempts),
+        private=True,
     ),
     Route(
         "POST",
@@ -76,8 +99,19 @@ ROUTES = (
         accounts.change_password,
         SIGNED_IN,
         body=schemas.PasswordChange,
-        replies=(_DONE,),
+        replies=(_TOKENS,),
         errors=(SessionEnded, PasswordWrong, TooManyAttempts),
+        private=True,
+    ),
+    Route(
+        "POST",
+        "/me/verify",
+        accounts.verify,
+        SIGNED_IN,
+        body=schemas.Confirmation,
+        replies=(Reply(200, "Confirmed", schemas.VERIFIED),),
+        errors=(SessionEnded, PasswordWrong, TooManyAttempts),
+        private=True,
     ),
     Route(
         "GET",
@@ -86,8 +120,17 @@ ROUTES = (
         SIGNED_IN,
         replies=(Reply(200, "Where the user is signed in", schemas.SESSIONS),),
         errors=(SessionEnded,),
+        private=True,
     ),
-    Route("DELETE", "/sessions", sessions.end_all, SIGNED_IN, replies=(_DONE,), errors=(SessionEnded,)),
+    Route(
+        "DELETE",
+        "/sessions",
+        sessions.end_all,
+        SIGNED_IN,
+        replies=(_DONE,),
+        errors=(SessionEnded, AuthenticationTooOld),
+        private=True,
+    ),
     Route(
         "DELETE",
         "/sessions/{id}",
@@ -96,6 +139,7 @@ ROUTES = (
         id=schemas.SESSION_ID,
         replies=(_DONE,),
         errors=(SessionEnded,),
+        private=True,
     ),
     Route(
         "GET",
@@ -105,6 +149,7 @@ ROUTES = (
         query=schemas.UsersQuery,
         replies=(Reply(200, "A page, newest first", schemas.USERS),),
         errors=(SessionEnded, AdminOnly),
+        private=True,
     ),
     Route(
         "GET",
@@ -114,6 +159,7 @@ ROUTES = (
         id=schemas.USER_ID,
         replies=(_USER,),
         errors=(SessionEnded, AdminOnly),
+        private=True,
     ),
     Route(
         "PATCH",
@@ -123,6 +169,17 @@ ROUTES = (
         id=schemas.USER_ID,
         body=schemas.UserChange,
         replies=(_USER,),
-        errors=(SessionEnded, AdminOnly, LastAdmin),
+        errors=(SessionEnded, AdminOnly, AuthenticationTooOld, LastAdmin),
+        private=True,
+    ),
+    Route(
+        "DELETE",
+        "/users/{id}/sessions",
+        users.end_sessions,
+        ADMINISTER,
+        id=schemas.USER_ID,
+        replies=(_DONE,),
+        errors=(SessionEnded, AdminOnly),
+        private=True,
     ),
 )

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from auth_service import model
 from auth_service.model import Role
 from auth_service.password_rules import MAX_LENGTH, normalized
-from shared.http.routes import Header, Id, Schema
+from auth_service.signing import SignedTokens
+from shared.http.routes import Id, Schema
 from shared.text_validation import LINE, PROSE
 from shared.tokens.claims import MAX_NAME
 
@@ -45,8 +46,6 @@ RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
 SESSION_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")
 USER_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")
 
-NO_STORE = Header("Cache-Control", "No cache may store it", "no-store", "no-store")
-
 
 class Registration(Schema):
     """Body of POST /register."""
@@ -75,8 +74,8 @@ class Renaming(Schema):
     name: Name
 
 
-class Deletion(Schema):
-    """Body of DELETE /me."""
+class Confirmation(Schema):
+    """Body of DELETE /me and of POST /me/verify."""
 
     password: Password
 
@@ -163,13 +162,38 @@ class Users:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Answer of POST /login and POST /refresh (RFC 6749 section 5.1)."""
+    """Answer of POST /login, POST /refresh and POST /me/password (RFC 6749 section 5.1)."""
 
     access_token: str
+    """For the resource services."""
+    account_token: str
+    """For the auth service, and for no other."""
     token_type: Literal["Bearer"]
     expires_in: int
     refresh_token: str
     scope: str
+    """What the access token allows."""
+
+    @classmethod
+    def of(cls, signed: SignedTokens, refresh_token: str) -> Self:
+        """Show the tokens of a session."""
+        return cls(signed.access, signed.account, "Bearer", signed.expires_in, refresh_token, signed.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Answer of POST /me/verify: tokens that say when the password was confirmed."""
+
+    access_token: str
+    account_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+    @classmethod
+    def of(cls, signed: SignedTokens) -> Self:
+        """Show new tokens."""
+        return cls(signed.access, signed.account, "Bearer", signed.expires_in, signed.scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,4 +238,5 @@ ACCOUNT = TypeAdapter(Account)
 USER = TypeAdapter(User)
 USERS = TypeAdapter(Users)
 TOKENS = TypeAdapter(Tokens)
+VERIFIED = TypeAdapter(Verified)
 SESSIONS = TypeAdapter(SessionList)

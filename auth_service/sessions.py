@@ -6,20 +6,29 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from auth_service.accounts import credentials_invalid
-from auth_service.errors import AdminOnly, RefreshTokenInvalid, RefreshTokenReused, SessionEnded
+from auth_service.errors import (
+    AdminOnly,
+    AuthenticationTooOld,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    SessionEnded,
+)
 from auth_service.model import Client, Event, Session, User
 from auth_service.refresh_tokens import SECRET_BYTES, RefreshToken
-from auth_service.signing import AccessToken, Signer
+from auth_service.signing import SignedTokens, Signer
 from auth_service.store.sessions import SessionStore
 from shared.errors import NotFound
 from shared.tokens.claims import Claims
+
+MAX_AGE_SECONDS = 600
+"""How long ago the password may have been entered for what asks for that (RFC 9470)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a log-in or a refresh returns."""
 
-    access: AccessToken
+    signed: SignedTokens
     refresh: RefreshToken
 
 
@@ -44,10 +53,10 @@ class Sessions:
         session_id, token = uuid4(), RefreshToken.new()
         event = Event("logged_in", user.id, user.id, session_id=session_id, address=client.address)
         if not await self._store.add(
-            session_id, user.id, password_hash=password_hash, token=token, client=client, event=event
+            session_id, user.id, password_hash=password_hash, token=token, client=client, now=now, event=event
         ):
             raise credentials_invalid()
-        return Tokens(self._signer.mint(user, session_id, now), token)
+        return Tokens(self._signer.mint(user, session_id, now, now), token)
 
     async def refresh(self, text: str, client: Client, now: float) -> Tokens:
         """Continue a session: return a new access token, and the refresh token to use from now on.
@@ -77,7 +86,21 @@ class Sessions:
                 token = token.successor(found.nonce)
             case "current":
                 pass
-        return Tokens(self._signer.mint(found.user, found.session_id, now), token)
+        return Tokens(self._signer.mint(found.user, found.session_id, found.auth_time, now), token)
+
+    async def renew(self, user: User, session_id: UUID, password_hash: str, now: float) -> SignedTokens:
+        """Sign new tokens for a session whose user has just proved to know the password with this hash.
+
+        Raises:
+            SessionEnded: the session has ended, or the password was changed since.
+        """
+        if not await self._store.authenticated(session_id, user.id, password_hash, now):
+            raise session_ended()
+        return self._signer.mint(user, session_id, now, now)
+
+    def replaced(self, user: User, session_id: UUID, token: RefreshToken, now: float) -> Tokens:
+        """Return the tokens of a session whose refresh token was replaced because of a new password."""
+        return Tokens(self._signer.mint(user, session_id, now, now), token)
 
     async def user_of(self, claims: Claims) -> User:
         """Return the user of a verified token, from the database.
@@ -89,7 +112,7 @@ class Sessions:
         """
         user = await self._store.user_of(claims.sid, claims.sub)
         if user is None:
-            raise SessionEnded("The session of this token has ended", hint="Sign in again.")
+            raise session_ended()
         return user
 
     async def admin_of(self, claims: Claims) -> User:
@@ -133,10 +156,37 @@ class Sessions:
         if not await self._store.end(session_id, user.id, client.address):
             raise NotFound("You have no such session")
 
-    async def end_all(self, claims: Claims, client: Client) -> None:
+    async def end_all(self, claims: Claims, client: Client, now: float) -> None:
         """End all of the signed-in user's sessions, including this one.
 
         Raises:
             SessionEnded: as for `user_of`.
+            AuthenticationTooOld: as for `check_recent`.
         """
-        await self._store.end_all((await self.user_of(claims)).id, client.address)
+        user = await self.user_of(claims)
+        check_recent(claims, now)
+        await self._store.end_all(user.id, client.address)
+
+    async def end_all_of(self, user_id: UUID, admin: User, client: Client) -> int:
+        """End all sessions of another user on an admin's behalf, and return how many there were."""
+        return await self._store.end_all(user_id, client.address, admin.id)
+
+
+def check_recent(claims: Claims, now: float) -> None:
+    """Check that the user has entered the password recently.
+
+    Raises:
+        AuthenticationTooOld: it was more than MAX_AGE_SECONDS ago.
+    """
+    age = now - (claims.auth_time or 0)
+    if age > MAX_AGE_SECONDS:
+        raise AuthenticationTooOld(
+            f"This needs your password from the last {MAX_AGE_SECONDS} s; you entered it {int(age)} s ago",
+            hint="Confirm your password, then try again with the new account_token.",
+            data={"max_age": MAX_AGE_SECONDS},
+        )
+
+
+def session_ended() -> SessionEnded:
+    """Return the error for a token whose session has ended."""
+    return SessionEnded("The session of this token has ended", hint="Sign in again.")

@@ -1,30 +1,82 @@
 """The auth service's settings. Those that every service has come from shared/."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from shared.database.settings import DatabaseSettings
+from shared.errors import StartupError
 from shared.http.settings import ServiceSettings
 from shared.settings import Port
+from shared.tokens.keyring import Keyring
 from shared.tokens.settings import NAME_FORM, Name, VerifierSettings
+from shared.tokens.verifier import Verifier
 
 
 def _audiences(text: str) -> str:
     if not all(re.fullmatch(NAME_FORM, name) for name in text.split(",")):
-        raise ValueError("it must be a comma-separated list of names without spaces, such as auth,posts")
+        raise ValueError("it must be a comma-separated list of names without spaces, such as posts,invoices")
     return text
 
 
 class TokenSettings(VerifierSettings):
     """How to sign and verify tokens."""
 
+    account_keyring_file: Annotated[
+        Path | None, Field(description="The key of account tokens: a file with a JWK Set that no other service has")
+    ] = None
+    account_keyring: Annotated[
+        str | None, Field(min_length=1, repr=False, description="The file's content instead, where there are no files")
+    ] = None
     jwt_audience: Annotated[Name, Field(description="This service's own name, which must be in aud")] = "auth"
     jwt_audiences: Annotated[
-        str, AfterValidator(_audiences), Field(description="aud of the tokens: every service that accepts them")
-    ] = "auth,posts"
-    access_token_seconds: Annotated[int, Field(ge=5, le=86400, description="Lifetime of an access token")] = 900
+        str, AfterValidator(_audiences), Field(description="aud of access tokens: every service that accepts them")
+    ] = "posts"
+    access_token_seconds: Annotated[int, Field(ge=5, le=86400, description="Lifetime of a token")] = 900
+
+    def keyrings(self) -> tuple[Keyring, Keyring]:
+        """Read the shared keys and the account keys.
+
+        Raises:
+            StartupError: one of them is missing or unsafe, or they have a key in common.
+        """
+        if (self.account_keyring_file is None) == (self.account_keyring is None):
+            raise StartupError(
+                "give the key of account tokens as ACCOUNT_KEYRING_FILE or as ACCOUNT_KEYRING, one of the two; "
+                "make one with: python -m auth_service keys new FILE"
+            )
+        shared = Keyring(file=self.jwt_keyring_file, text=self.jwt_keyring)
+        account = Keyring(file=self.account_keyring_file, text=self.account_keyring)
+        account.keep_apart(shared)
+        return shared, account
+
+    def verifiers(self) -> list[Verifier]:
+        """Build a verifier for each keyring that is set: for access tokens, as a resource service, and account tokens.
+
+        Raises:
+            StartupError: a keyring is unsafe.
+        """
+        found = []
+        if self.jwt_keyring_file or self.jwt_keyring:
+            keyring = Keyring(file=self.jwt_keyring_file, text=self.jwt_keyring)
+            audience = self.jwt_audiences.split(",")[0]
+            found.append(Verifier(keyring, issuer=self.jwt_issuer, audience=audience, leeway=self.jwt_leeway))
+        if self.account_keyring_file or self.account_keyring:
+            found.append(self.account_verifier(Keyring(file=self.account_keyring_file, text=self.account_keyring)))
+        return found
+
+    def account_verifier(self, keyring: Keyring) -> Verifier:
+        """Build the verifier for auth's own routes, which accept account tokens only."""
+        return Verifier(
+            keyring,
+            issuer=self.jwt_issuer,
+            audience=self.jwt_audience,
+            leeway=self.jwt_leeway,
+            accepts="account_token",
+            unknown_key_hint="Send the account_token; the access_token is for the other services.",
+        )
 
 
 class Settings(TokenSettings, ServiceSettings, DatabaseSettings):

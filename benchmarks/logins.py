@@ -26,7 +26,6 @@ import asyncpg
 import bcrypt
 from passlib.hash import bcrypt_sha256
 
-from auth_service import keys
 from dev import service_process
 from dev.postgres import temporary
 from dev.service_process import Service
@@ -55,7 +54,7 @@ def main() -> None:
         temporary(durable=True) as postgres,
     ):
         keyring = Path(folder) / "keyring.json"
-        keys.new(keyring)
+        service_process.new_keyrings(keyring)
         service = service_process.start(
             "auth",
             port=service_process.free_port(),

@@ -13,7 +13,7 @@ from typing import Self
 
 from aiohttp import ClientSession
 
-from auth_service import keys
+from dev.service_process import new_keyrings
 from tests import postgres
 from tests.api_client import auth_app, posts_app, served
 
@@ -53,7 +53,7 @@ async def main() -> None:
     """Run both services, send both requests, and print."""
     with tempfile.TemporaryDirectory() as folder, postgres.running("embedded") as server:
         keyring = Path(folder) / "keyring.json"
-        keys.new(keyring)
+        new_keyrings(keyring)
         auth_database, posts_database = await server.create_database(), await server.create_database()
         async with (
             served(auth_app(auth_database, keyring)) as auth,

@@ -1,6 +1,6 @@
-"""python -m deploy.make_secrets FOLDER: the shared secret and both database passwords, each where there is none yet.
+"""python -m deploy.make_secrets FOLDER: makes both key files and both database passwords, unless they exist.
 
-What is there is kept. Nothing secret is printed.
+Nothing secret is printed.
 """
 
 import os
@@ -19,6 +19,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for file, make in (
         (folder / "keyring" / "keyring.json", keys.new),
+        (folder / "account-keyring" / "keyring.json", keys.new),
         (folder / "auth-db" / "password", new_password),
         (folder / "posts-db" / "password", new_password),
     ):

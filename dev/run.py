@@ -113,8 +113,11 @@ class Run:
 
     def _make_key_and_gallery(self) -> None:
         file = self._directory.keyring
-        which = "the existing key" if file.exists() else f"a new key {keys.new(file)}"
-        say(f"[2/3] key file: {file}, {which}")
+        for place, (keyring, whose) in enumerate(
+            ((file, "of all services"), (service_process.account_keyring(file), "of auth alone"))
+        ):
+            which = "the existing key" if keyring.exists() else f"a new key {keys.new(keyring)}"
+            say(f"{'      ' if place else '[2/3] '}key file {whose}: {keyring}, {which}")
         count = gallery.write(file, self._directory.gallery, time.time())  # each time: the signing key may have changed
         say(f"      signed {count} tokens with it that must be refused, for the console to show")
 

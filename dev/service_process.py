@@ -13,6 +13,7 @@ from typing import IO
 
 import psutil
 
+from auth_service import keys
 from dev import Failure, processes
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +25,7 @@ STOP_SECONDS = 20.0
 
 # The caller's shell may have these for other programs. All others are passed on: ACCESS_TOKEN_SECONDS=60 make run
 _NOT_PASSED_ON = ("HOST", "PORT", "METRICS_PORT", "MIGRATE", "LOG_FORMAT")
-_PREFIXES_NOT_PASSED_ON = ("DATABASE_", "JWT_", "PG")
+_PREFIXES_NOT_PASSED_ON = ("ACCOUNT_KEYRING", "DATABASE_", "JWT_", "PG")
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,25 @@ def start(
 ) -> Service:
     """Start `auth` or `posts` without waiting until it is ready.
 
-    `more` has additional variables. Without `log`, the log goes to the caller's standard error.
+    Only auth gets the account keyring that belongs to `keyring`. `more` has additional variables. Without `log`, the log goes to the caller's standard error.
     """
     # needed to add a third service to the pair; other JWT_ variables are not passed on
     audiences = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
     settings = {**audiences, "DATABASE_URL": database_url, "JWT_KEYRING_FILE": str(keyring), **(more or {})}
+    if name == "auth":
+        settings.setdefault("ACCOUNT_KEYRING_FILE", str(account_keyring(keyring)))
     return Service(name, port, _serve(f"{name}_service", port, settings, log))
+
+
+def account_keyring(keyring: Path) -> Path:
+    """Return the key file that only auth has, beside the one that all services share."""
+    return keyring.with_name(f"account-{keyring.name}")
+
+
+def new_keyrings(keyring: Path) -> str:
+    """Make the shared key file and the account key file beside it; return the id of the shared key."""
+    keys.new(account_keyring(keyring))
+    return keys.new(keyring)
 
 
 def start_console(*, port: int, auth_url: str, posts_url: str, gallery: Path) -> Service:

@@ -24,7 +24,9 @@ class Kind(Enum):
     UNAUTHENTICATED = auto()
     """It isn't known who is asking."""
     TOKEN_REFUSED = auto()
-    """An access token was sent and is not accepted."""
+    """A token was sent and is not accepted."""
+    AUTHENTICATION_TOO_OLD = auto()
+    """The token is valid, but the user must prove again who they are; `max_age` in the data is in seconds."""
     FORBIDDEN = auto()
     """It is known who is asking, and they may not do this."""
     SCOPE_INSUFFICIENT = auto()

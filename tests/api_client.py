@@ -16,6 +16,7 @@ import auth_service.app
 import auth_service.settings
 import posts_service.app
 import posts_service.settings
+from dev.service_process import account_keyring
 from shared.http.application import Clock
 from shared.http.server import Runner
 from tests.openapi import documents
@@ -46,6 +47,8 @@ class SignedIn:
     email: str
     name: str
     token: str
+    """The access token."""
+    account_token: str = ""
 
 
 @dataclass
@@ -88,7 +91,7 @@ class Pair:
         assert account.status == 201, account
         tokens = await self.login(email)
         assert tokens.status == 200, tokens
-        return SignedIn(account.body["id"], email, name, tokens.body["access_token"])
+        return SignedIn(account.body["id"], email, name, tokens.body["access_token"], tokens.body["account_token"])
 
     async def post(self, token: str, title: str = "A title", body: str = "Some text", **more: object) -> Reply:
         """POST /posts."""
@@ -112,6 +115,7 @@ def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> au
         {
             "DATABASE_URL": database_url,
             "JWT_KEYRING_FILE": keyring,
+            "ACCOUNT_KEYRING_FILE": keyring and account_keyring(keyring),
             "BCRYPT_COST": 4,
             "TRUSTED_PROXIES": 1,
             **{name.upper(): value for name, value in changes.items()},

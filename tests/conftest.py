@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Browser
 
-from auth_service import keys
+from dev.service_process import new_keyrings
 from tests import postgres
 from tests.api_client import Pair, auth_app, posts_app, served
 from tests.browser import chromium, executable
@@ -48,7 +48,7 @@ async def database_url(database_server: postgres.Server) -> AsyncIterator[str]:
 def keyring_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key file with one key."""
     file = tmp_path_factory.mktemp("keys") / "keyring.json"
-    keys.new(file)
+    new_keyrings(file)
     return file
 
 

@@ -2,9 +2,11 @@
 
 from aiohttp import hdrs, web
 
+from auth_service import schemas
 from auth_service.accounts import Accounts
 from auth_service.model import Client
-from auth_service.sessions import Sessions
+from auth_service.sessions import Sessions, Tokens
+from shared.http import body
 from shared.http.client_address import client_address, network_of
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
@@ -20,3 +22,8 @@ def client_of(request: web.Request) -> Client:
     agent = request.headers.get(hdrs.USER_AGENT, "")[:_DEVICE_CHARACTERS]
     device = "".join(character if character.isprintable() else "?" for character in agent)
     return Client(address, network_of(address), device)
+
+
+def tokens(given: Tokens) -> web.Response:
+    """Answer with the tokens of a session."""
+    return body.response(schemas.TOKENS, schemas.Tokens.of(given.signed, str(given.refresh)))

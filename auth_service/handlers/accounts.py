@@ -3,9 +3,10 @@
 from aiohttp import web
 
 from auth_service import schemas
-from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
+from auth_service.handlers import ACCOUNTS, SESSIONS, client_of, tokens
 from auth_service.model import User
 from shared.http import body
+from shared.http.application import CLOCK
 from shared.http.bearer import CLAIMS
 
 
@@ -26,18 +27,32 @@ async def rename(request: web.Request, wanted: schemas.Renaming) -> web.Response
     return body.response(schemas.ACCOUNT, schemas.Account.of(renamed))
 
 
-async def delete(request: web.Request, given: schemas.Deletion) -> web.Response:
+async def delete(request: web.Request, given: schemas.Confirmation) -> web.Response:
     """DELETE /me: delete your account, with your password as confirmation."""
     await request.app[ACCOUNTS].delete(await _user(request), given.password, client_of(request))
     return web.Response(status=204)
 
 
 async def change_password(request: web.Request, given: schemas.PasswordChange) -> web.Response:
-    """POST /me/password: change your password; all other sessions end."""
-    await request.app[ACCOUNTS].change_password(
-        await _user(request), request[CLAIMS].sid, given.current_password, given.new_password, client_of(request)
+    """POST /me/password: change your password; all other sessions end, and this one gets new tokens."""
+    user, session_id, now = await _user(request), request[CLAIMS].sid, request.app[CLOCK]()
+    token = await request.app[ACCOUNTS].change_password(
+        user,
+        session_id,
+        current=given.current_password,
+        new=given.new_password,
+        client=client_of(request),
+        now=now,
     )
-    return web.Response(status=204)
+    return tokens(request.app[SESSIONS].replaced(user, session_id, token, now))
+
+
+async def verify(request: web.Request, given: schemas.Confirmation) -> web.Response:
+    """POST /me/verify: confirm your password, for what asks for a recent confirmation."""
+    user, now = await _user(request), request.app[CLOCK]()
+    password_hash = await request.app[ACCOUNTS].prove(user, given.password, client_of(request))
+    signed = await request.app[SESSIONS].renew(user, request[CLAIMS].sid, password_hash, now)
+    return body.response(schemas.VERIFIED, schemas.Verified.of(signed))
 
 
 async def _user(request: web.Request) -> User:

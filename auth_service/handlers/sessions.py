@@ -2,11 +2,10 @@
 
 from uuid import UUID
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from auth_service import schemas
-from auth_service.handlers import ACCOUNTS, SESSIONS, client_of
-from auth_service.sessions import Tokens
+from auth_service.handlers import ACCOUNTS, SESSIONS, client_of, tokens
 from shared.http import body
 from shared.http.application import CLOCK
 from shared.http.bearer import CLAIMS
@@ -16,13 +15,13 @@ async def login(request: web.Request, given: schemas.Login) -> web.Response:
     """POST /login: sign in, and get an access token and a refresh token."""
     client = client_of(request)
     user, password_hash = await request.app[ACCOUNTS].authenticate(given.email, given.password, client)
-    return _tokens(await request.app[SESSIONS].open(user, password_hash, client, request.app[CLOCK]()))
+    return tokens(await request.app[SESSIONS].open(user, password_hash, client, request.app[CLOCK]()))
 
 
 async def refresh(request: web.Request, given: schemas.Refresh) -> web.Response:
     """POST /refresh: exchange a refresh token for new tokens."""
     now = request.app[CLOCK]()
-    return _tokens(await request.app[SESSIONS].refresh(given.refresh_token, client_of(request), now))
+    return tokens(await request.app[SESSIONS].refresh(given.refresh_token, client_of(request), now))
 
 
 async def logout(request: web.Request, given: schemas.Refresh | None) -> web.Response:
@@ -49,11 +48,5 @@ async def end(request: web.Request, session_id: UUID) -> web.Response:
 
 async def end_all(request: web.Request) -> web.Response:
     """DELETE /sessions: end all your sessions, including this one."""
-    await request.app[SESSIONS].end_all(request[CLAIMS], client_of(request))
+    await request.app[SESSIONS].end_all(request[CLAIMS], client_of(request), request.app[CLOCK]())
     return web.Response(status=204)
-
-
-def _tokens(tokens: Tokens) -> web.Response:
-    access = tokens.access
-    shown = schemas.Tokens(access.token, "Bearer", access.expires_in, str(tokens.refresh), access.scope)
-    return body.response(schemas.TOKENS, shown, headers={hdrs.CACHE_CONTROL: "no-store"})

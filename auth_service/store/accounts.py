@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
 from auth_service.model import Event, NewUser, Role, User
+from auth_service.refresh_tokens import RefreshToken
 from auth_service.store.audit import record
 from shared.database.pool import Connection, Database
 
@@ -26,6 +28,13 @@ def read(row: asyncpg.Record) -> User:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+PasswordChange = Literal["changed", "outdated", "session_ended"]
+
+
+class _SessionEnded(Exception):
+    """Rolls back a change of password, because the session that it was to keep has ended."""
 
 
 class AccountStore:
@@ -103,8 +112,16 @@ class AccountStore:
         return None if row is None else read(row)
 
     async def change_password(
-        self, user_id: UUID, old_hash: str | None, new_hash: str, keep: UUID | None, event: Event
-    ) -> bool:
+        self,
+        user_id: UUID,
+        old_hash: str | None,
+        new_hash: str,
+        event: Event,
+        *,
+        keep: UUID | None = None,
+        token: RefreshToken | None = None,
+        now: float | None = None,
+    ) -> PasswordChange:
         """Store the hash of a new password and end the user's sessions.
 
         Args:
@@ -112,26 +129,43 @@ class AccountStore:
             old_hash: The hash that the old password was checked against. If the stored hash is a different one by now,
                 or the user is disabled, nothing is done. None: store it regardless.
             new_hash: The new hash.
-            keep: A session to keep.
             event: The event to record.
+            keep: A session to keep, with a new refresh token.
+            token: That refresh token.
+            now: The time at which the user proved to know the password, in seconds since the epoch.
 
         Returns:
-            Whether it was done.
+            "changed", or why nothing was done: "outdated" if the stored hash is not `old_hash` or the user is disabled,
+            "session_ended" if the session to keep has ended.
         """
-        async with self._database.connection() as connection, connection.transaction():
-            done = await connection.fetchval(
-                "UPDATE users SET password_hash = $3, updated_at = now()"
-                " WHERE id = $1 AND ($2::text IS NULL OR (password_hash = $2 AND disabled_at IS NULL)) RETURNING true",
-                user_id,
-                old_hash,
-                new_hash,
-            )
-            if done:
+        try:
+            async with self._database.connection() as connection, connection.transaction():
+                done = await connection.fetchval(
+                    "UPDATE users SET password_hash = $3, updated_at = now() WHERE id = $1"
+                    " AND ($2::text IS NULL OR (password_hash = $2 AND disabled_at IS NULL)) RETURNING true",
+                    user_id,
+                    old_hash,
+                    new_hash,
+                )
+                if not done:
+                    return "outdated"
                 await connection.execute(
                     "DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2", user_id, keep
                 )
+                if token is not None and not await connection.fetchval(
+                    "UPDATE sessions SET family_hash = $2, secret_hash = $3, previous_hash = NULL, nonce = NULL,"
+                    " rotated_at = NULL, authenticated_at = to_timestamp($4)"
+                    " WHERE id = $1 AND expires_at > now() RETURNING true",
+                    keep,
+                    token.family_hash,
+                    token.secret_hash,
+                    now,
+                ):
+                    raise _SessionEnded
                 await record(connection, event)
-        return bool(done)
+        except _SessionEnded:
+            return "session_ended"
+        return "changed"
 
     @asynccontextmanager
     async def locked_with_admins(self, user_id: UUID) -> AsyncIterator["LockedUser"]:

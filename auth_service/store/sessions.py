@@ -20,7 +20,7 @@ Outcome = Literal["rotated", "current", "previous", "reused"]
 # row as the winner left it, and decides again.
 _REFRESH = f"""
 WITH found AS (
-    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
+    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, authenticated_at, {COLUMNS},
            CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - $5 * interval '1 s')
                     THEN 'rotated'
                 WHEN secret_hash = $2
@@ -53,15 +53,17 @@ SELECT * FROM found
 # disabling comes either before this lock, and then no row is found, or after it, and then ends the new session.
 _MAY_OPEN = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
 
+_EXCESS = """
+DELETE FROM sessions WHERE id IN (
+    SELECT id FROM sessions WHERE user_id = $1
+     ORDER BY expires_at > now() DESC, last_used_at DESC, id
+    OFFSET $2::int - 1)
+RETURNING id, expires_at > now() AS was_open
+"""
+
 _OPEN = """
-WITH excess AS (
-    DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE user_id = $2
-         ORDER BY expires_at > now() DESC, last_used_at DESC, id
-        OFFSET $9::int - 1)
-)
-INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s')
+INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at, authenticated_at)
+VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s', to_timestamp($9))
 """
 
 
@@ -76,12 +78,14 @@ class Refreshed:
         session_id: The session.
         user: Its user.
         nonce: Makes the current token from the predecessor.
+        auth_time: When the user last proved to know the password in this session, in seconds since the epoch.
     """
 
     outcome: Outcome
     session_id: UUID
     user: User
     nonce: bytes | None
+    auth_time: float
 
 
 class SessionStore:
@@ -97,7 +101,15 @@ class SessionStore:
         self._policy = policy
 
     async def add(
-        self, session_id: UUID, user_id: UUID, *, password_hash: str, token: RefreshToken, client: Client, event: Event
+        self,
+        session_id: UUID,
+        user_id: UUID,
+        *,
+        password_hash: str,
+        token: RefreshToken,
+        client: Client,
+        now: float,
+        event: Event,
     ) -> bool:
         """Open a session, and end the user's least recently used ones beyond the limit.
 
@@ -107,6 +119,10 @@ class SessionStore:
         async with self._database.connection() as connection, connection.transaction():
             if not await connection.fetchval(_MAY_OPEN, user_id, password_hash):
                 return False
+            for row in await connection.fetch(_EXCESS, user_id, self._policy.per_user):
+                if row["was_open"]:
+                    ended = Event("session_ended_by_limit", user_id, session_id=row["id"], address=client.address)
+                    await record(connection, ended)
             await connection.execute(
                 _OPEN,
                 session_id,
@@ -117,7 +133,7 @@ class SessionStore:
                 client.address,
                 self._policy.idle_seconds,
                 self._policy.absolute_seconds,
-                self._policy.per_user,
+                now,
             )
             await record(connection, event)
         return True
@@ -145,7 +161,13 @@ class SessionStore:
             )
             if row is None:
                 return None
-            found = Refreshed(row["outcome"], row["session_id"], read(row), row["old_nonce"])
+            found = Refreshed(
+                row["outcome"],
+                row["session_id"],
+                read(row),
+                row["old_nonce"],
+                row["authenticated_at"].timestamp(),
+            )
             if found.outcome == "reused":
                 await record(connection, _reuse(found.user.id, found.session_id, client.address))
         return found
@@ -160,6 +182,24 @@ class SessionStore:
                 user_id,
             )
         return None if row is None else read(row)
+
+    async def authenticated(self, session_id: UUID, user_id: UUID, password_hash: str, now: float) -> bool:
+        """Record that the user has just proved to know the password.
+
+        Returns:
+            False if the session has ended, the user was disabled, or the stored hash is a different one by now.
+        """
+        async with self._database.connection() as connection:
+            done = await connection.fetchval(
+                "UPDATE sessions SET authenticated_at = to_timestamp($4) FROM users"
+                " WHERE sessions.id = $1 AND users.id = $2 AND sessions.user_id = users.id AND password_hash = $3"
+                " AND disabled_at IS NULL AND expires_at > now() RETURNING true",
+                session_id,
+                user_id,
+                password_hash,
+                now,
+            )
+        return bool(done)
 
     async def of_user(self, user_id: UUID) -> Sequence[Session]:
         """Return a user's sessions, most recently used first."""
@@ -187,11 +227,18 @@ class SessionStore:
         """End one of a user's sessions; returns False if the user has no such session."""
         return await self._end("id = $1 AND user_id = $2", session_id, user_id, address=address) > 0
 
-    async def end_all(self, user_id: UUID, address: str) -> None:
-        """End all of a user's sessions."""
-        await self._end("user_id = $1", user_id, address=address)
+    async def end_all(self, user_id: UUID, address: str, actor_id: UUID | None = None) -> int:
+        """End all of a user's sessions, and return how many there were; `actor_id` is the admin who does it, if any."""
+        return await self._end("user_id = $1", user_id, address=address, actor_id=actor_id)
 
-    async def _end(self, condition: str, *arguments: object, address: str, reused: str = "false") -> int:
+    async def _end(
+        self,
+        condition: str,
+        *arguments: object,
+        address: str,
+        reused: str = "false",
+        actor_id: UUID | None = None,
+    ) -> int:
         async with self._database.connection() as connection, connection.transaction():
             rows = await connection.fetch(
                 # an expired session has already ended, swept or not
@@ -201,8 +248,9 @@ class SessionStore:
             )
             for row in rows:
                 session_id, user_id = row["id"], row["user_id"]
-                logged_out = Event("logged_out", user_id, user_id, session_id=session_id, address=address)
-                await record(connection, _reuse(user_id, session_id, address) if row["reused"] else logged_out)
+                name = "logged_out" if actor_id is None else "session_ended_by_admin"
+                ended = Event(name, user_id, actor_id or user_id, session_id=session_id, address=address)
+                await record(connection, _reuse(user_id, session_id, address) if row["reused"] else ended)
         return len(rows)
 
 

@@ -17,8 +17,9 @@ from shared.errors import DomainError, InternalError, NotFound
 from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
 from shared.http.metrics import Metrics
-from shared.http.routes import PUBLIC, Route
+from shared.http.routes import NO_STORE, PUBLIC, Route
 from shared.http.settings import ServiceSettings
+from shared.tokens.keyring import Keyring
 from shared.tokens.verifier import Verifier
 
 Clock = Callable[[], float]
@@ -46,6 +47,7 @@ def application(
     body_limit: int,
     description: str = "",
     database: Database | None = None,
+    shared_keyring: Keyring | None = None,
     clock: Clock = time.time,
 ) -> web.Application:
     """Build a service's application; every request gets an id, an access check, an error body, a log line and a count.
@@ -60,22 +62,25 @@ def application(
         body_limit: The largest request body accepted, in bytes.
         description: What the service does, for its OpenAPI document.
         database: The service's database, if it has one.
+        shared_keyring: The keys that other services verify with, if the verifier has other ones.
         clock: The clock for token times.
 
     Raises:
         StartupError: /docs is wanted, but its files are not installed.
     """
     origins = frozenset(filter(None, settings.cors_origins.split(",")))
-    table = [*routes, *health.routes(verifier.keyring, database)]
-    table += docs.routes(verifier.audience, description, table, page=settings.docs)
+    table = [*routes, *health.routes(verifier.keyring, shared_keyring, database)]
+    table += docs.routes(verifier, description, table, page=settings.docs)
     table += tuple(_options(table, origins))
-    metrics = Metrics(verifier.keyring)
+    keyrings = [verifier.keyring, *([shared_keyring] if shared_keyring is not None else [])]
+    metrics = Metrics(keyrings)
     app = web.Application(middlewares=[_envelope(verifier.audience, metrics)], client_max_size=body_limit)
     for route in table:
         dispatch.register(app, route, verifier, clock)
     app[CLOCK] = clock
     app.on_response_prepare.append(_finish_headers(origins))
-    while_serving(app, verifier.keyring.watched)
+    for keyring in keyrings:
+        while_serving(app, keyring.watched)
     if database is not None:
         while_serving(app, database.opened)
     while_serving(app, lambda: metrics.served(settings.host, settings.metrics_port))
@@ -183,6 +188,8 @@ def _finish_headers(origins: Collection[str]) -> Callable[[web.Request, web.Stre
         if (request_id := request.get(REQUEST_ID)) is not None:
             response.headers[protocol_errors.REQUEST_ID_HEADER] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if request.get(NO_STORE):
+            response.headers[hdrs.CACHE_CONTROL] = "no-store"
         response.headers.update(cors.headers(request, origins, database_asked=ASKED.get()))
 
     return finish

@@ -54,7 +54,7 @@ async def authenticate(request: web.Request, verifier: Verifier, access: str, no
         TokenRefused: the token is not accepted.
         ScopeMissing: the token is valid, without the scope.
     """
-    token = _token(request.headers.getall(hdrs.AUTHORIZATION, []))
+    token = _token(request.headers.getall(hdrs.AUTHORIZATION, []), verifier.accepts)
     keys = verifier.keyring.current
     try:
         claims = verifier.verify(token, now)
@@ -79,13 +79,13 @@ def is_sent(request: web.Request) -> bool:
     )
 
 
-def _token(headers: Sequence[str]) -> str:
+def _token(headers: Sequence[str], name: str) -> str:
     if len(headers) > 1:
         raise AuthorizationInvalid(f"The request has {len(headers)} Authorization headers; send one")
     scheme = _SCHEME.match(headers[0]) if headers else None
     if scheme is None or scheme[0].lower() != "bearer":
         raise TokenMissing(
-            "This needs an access token", hint="Sign in at the auth service and send 'Authorization: Bearer <token>'."
+            f"This needs the {name}", hint=f"Sign in at the auth service, and send 'Authorization: Bearer <{name}>'."
         )
     credentials = _CREDENTIALS.fullmatch(headers[0], scheme.end())
     if credentials is None:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from shared.http import bearer, body, query
-from shared.http.routes import OPTIONAL, PUBLIC, Route
+from shared.http.routes import NO_STORE, OPTIONAL, PUBLIC, Route
+from shared.tokens.errors import TokenRefused
 from shared.tokens.verifier import Verifier
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -18,8 +19,13 @@ def endpoint(route: Route, verifier: Verifier, clock: Callable[[], float]) -> En
     """
 
     async def call(request: web.Request) -> web.StreamResponse:
+        request[NO_STORE] = route.private
         if route.access != PUBLIC and (route.access != OPTIONAL or bearer.is_sent(request)):
-            request[bearer.CLAIMS] = await bearer.authenticate(request, verifier, route.access, clock())
+            try:
+                request[bearer.CLAIMS] = await bearer.authenticate(request, verifier, route.access, clock())
+            except TokenRefused:
+                if not (route.body_optional and request.body_exists):  # the body identifies the client as well
+                    raise
         values: list[object] = []
         if route.id is not None:
             values.append(route.id.read(request.match_info["id"]))

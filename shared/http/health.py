@@ -27,16 +27,26 @@ class Ready:
     status: Literal["ready"]
     database: Literal["ok"] | None
     keyring: Literal["ok", "stale"]
-    """stale: the key file's present content can't be used, and its previous keys still are."""
+    """stale: a key file's present content can't be used, and its previous keys still are."""
     kids: Sequence[str]
+    """The ids of the keys that all services share; the first one signs access tokens."""
+    private_kids: Sequence[str] | None
+    """The ids of keys that only this service has; null if it has none."""
 
 
 LIVE = TypeAdapter(Live)
 READY = TypeAdapter(Ready)
 
 
-def routes(keyring: Keyring, database: Database | None) -> tuple[Route, ...]:
-    """Return the rows that every service has."""
+def routes(keyring: Keyring, shared_keyring: Keyring | None, database: Database | None) -> tuple[Route, ...]:
+    """Return the rows that every service has.
+
+    Args:
+        keyring: The keys that the service verifies with.
+        shared_keyring: The keys that other services verify with, if those are different ones.
+        database: The service's database, if it has one.
+    """
+    shared = shared_keyring or keyring
 
     async def live(_: web.Request) -> web.Response:
         """GET /health/live: the process is alive."""
@@ -51,8 +61,9 @@ def routes(keyring: Keyring, database: Database | None) -> tuple[Route, ...]:
             Ready(
                 "ready",
                 database=None if database is None else "ok",
-                keyring="ok" if keyring.fault is None else "stale",
-                kids=keyring.current.kids,
+                keyring="ok" if keyring.fault is None and shared.fault is None else "stale",
+                kids=shared.current.kids,
+                private_kids=None if shared is keyring else keyring.current.kids,
             ),
         )
 

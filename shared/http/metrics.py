@@ -1,6 +1,6 @@
 """What a service counts, in Prometheus's text format, on a port of its own that clients need not reach."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from shared.tokens.keyring import Keyring
 class Metrics:
     """The metrics of one application. No label has a value that a client can choose."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyrings: Sequence[Keyring]) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "http_requests_total", "Requests answered", ["method", "route", "status"], registry=self._registry
@@ -25,10 +25,10 @@ class Metrics:
         )
         stale = Gauge(
             "keyring_stale",
-            "1 while the key file can't be used and its previous keys still are",
+            "1 while a key file can't be used and its previous keys still are",
             registry=self._registry,
         )
-        stale.set_function(lambda: float(keyring.fault is not None))
+        stale.set_function(lambda: float(any(keyring.fault is not None for keyring in keyrings)))
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """Count one answer."""

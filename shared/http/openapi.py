@@ -86,18 +86,20 @@ _EVERY_REPLY = Header(
     "[A-Za-z0-9._-]{1,64}",
     _REQUEST_ID,
 )
+_NO_STORE = Header("Cache-Control", "No cache may store it", "no-store", "no-store")
 _CHALLENGE = Header("WWW-Authenticate", "RFC 6750 section 3", "Bearer .*", 'Bearer realm="posts"')
 _RETRY_AFTER = Header("Retry-After", "Seconds to wait before trying again", "[0-9]+", "5")
 _HEADERS_OF_STATUS = {401: (_CHALLENGE,), 429: (_RETRY_AFTER,), 503: (_RETRY_AFTER,)}
 
 
-def document(name: str, description: str, routes: Sequence[Route]) -> Json:
+def document(name: str, description: str, routes: Sequence[Route], accepts: str = "access_token") -> Json:
     """Make the document.
 
     Args:
         name: The service's name.
         description: What it does, in Markdown.
         routes: The rows to document.
+        accepts: The token that the service accepts, as the answer to a log-in names it.
     """
     kinds = {kind.code: kind for route in routes for kind in _errors(route)}
     schemas, models = _models(routes)
@@ -117,7 +119,7 @@ def document(name: str, description: str, routes: Sequence[Route]) -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "An access token from the auth service's POST /login.",
+                    "description": f"The `{accepts}` from the auth service's POST /login.",
                 }
             },
         },
@@ -169,7 +171,8 @@ def _parameters(route: Route) -> Iterable[Json]:
 def _responses(route: Route, schemas: Mapping[int, Json]) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for reply in route.replies:
-        answer: Json = {"description": reply.description, "headers": _headers(reply.headers, reply.sometimes)}
+        always = (*reply.headers, *([_NO_STORE] if route.private else []))
+        answer: Json = {"description": reply.description, "headers": _headers(always, reply.sometimes)}
         if reply.body is not None:
             answer["content"] = {reply.media_type: {"schema": schemas[id(reply.body)]}}
         found[str(reply.status)] = answer

@@ -16,6 +16,7 @@ STATUS: Mapping[Kind, HTTPStatus] = {
     Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     Kind.TOKEN_REFUSED: HTTPStatus.UNAUTHORIZED,
+    Kind.AUTHENTICATION_TOO_OLD: HTTPStatus.UNAUTHORIZED,
     Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
     Kind.SCOPE_INSUFFICIENT: HTTPStatus.FORBIDDEN,
     Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
@@ -29,6 +30,7 @@ STATUS: Mapping[Kind, HTTPStatus] = {
 
 BEARER_ERRORS: Mapping[Kind, str] = {
     Kind.TOKEN_REFUSED: "invalid_token",
+    Kind.AUTHENTICATION_TOO_OLD: "insufficient_user_authentication",  # RFC 9470 section 3
     Kind.SCOPE_INSUFFICIENT: "insufficient_scope",
 }
 """The error of RFC 6750 section 3.1 for each kind that an access token can cause."""
@@ -106,9 +108,10 @@ def answer(error: DomainError, request_id: str, realm: str | None = None) -> Ans
 
 
 def _challenge(error: DomainError, realm: str) -> str:
-    """Return the challenge of RFC 6750 section 3; it has an error only if a token was sent."""
+    """Return the challenge of RFC 6750 section 3; it has an error only if a token was sent, and RFC 9470's max_age."""
     code = bearer_error(error)
     if code is None:
         return f'Bearer realm="{realm}"'
     description = _UNQUOTABLE.sub("?", error.detail)
-    return f'Bearer realm="{realm}", error="{code}", error_description="{description}"'
+    challenge = f'Bearer realm="{realm}", error="{code}", error_description="{description}"'
+    return f'{challenge}, max_age="{error.data["max_age"]}"' if "max_age" in error.data else challenge

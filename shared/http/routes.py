@@ -19,12 +19,15 @@ SIGNED_IN = "signed-in"
 """Access with any valid token, whatever its scope."""
 
 OPTIONAL = "optional"
-"""Access for anyone, but a bearer token that is sent must be valid."""
+"""Access for anyone, but a bearer token that is sent must be valid, unless an optional body stands in for it."""
 
 JSON = "application/json"
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 """Called with the request, then with the values that its row says, in the order id, headers, query, body."""
+
+NO_STORE: web.RequestKey[bool] = web.RequestKey("no_store", bool)
+"""Set on a request whose answer no cache may store, errors included."""
 
 T = TypeVar("T")
 
@@ -130,6 +133,7 @@ class Route:
         media_types: The accepted media types of the body.
         errors: Errors beyond those that follow from the rest of the row.
         uses_database: Whether it fails while the service's database is unavailable.
+        private: Whether its answers belong to one user, so that no cache may store them.
     """
 
     method: str
@@ -145,6 +149,7 @@ class Route:
     media_types: Sequence[str] = (JSON,)
     errors: Sequence[type[DomainError]] = ()
     uses_database: bool = True
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a row that doesn't say who may call it.

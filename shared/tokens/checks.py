@@ -45,11 +45,13 @@ class Expected:
         issuer: The only `iss` accepted.
         audience: The service's own name, which must be in `aud`.
         leeway: Seconds by which two machines' clocks may differ.
+        unknown_key_hint: What to do about a token that was signed with an unknown key.
     """
 
     issuer: str
     audience: str
     leeway: float
+    unknown_key_hint: str
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ def _key_id(it: Examination) -> None:
     if key is None:
         raise TokenKeyUnknown(
             f"The token was signed with the key {shown(kid)}; this service has {listed(it.keys.kids)}",
-            hint="Compare the key ids of both services: they must have the same keyring.",
+            hint=it.expected.unknown_key_hint,
         )
     it.key = key
 

@@ -50,6 +50,8 @@ class Claims:
     iat: float
     exp: float
     nbf: float | None = None
+    auth_time: float | None = None
+    """When the user last proved to know the password (OpenID Connect Core 1.0 section 2)."""
 
 
 def read(payload: Mapping[str, object]) -> Claims:
@@ -69,6 +71,7 @@ def read(payload: Mapping[str, object]) -> Claims:
         iat=_numeric_date("iat", payload["iat"]),
         exp=_numeric_date("exp", payload["exp"]),
         nbf=_numeric_date("nbf", payload["nbf"]) if "nbf" in payload else None,
+        auth_time=_numeric_date("auth_time", payload["auth_time"]) if "auth_time" in payload else None,
     )
 
 

@@ -165,6 +165,17 @@ class Keyring:
         """Why the file's present content is not in use, or None."""
         self._checked_at = clock()
         self._checking = asyncio.Lock()
+        self._apart_from: Keyring | None = None
+
+    def keep_apart(self, other: "Keyring") -> None:
+        """Refuse every key that the other keyring has, now and after every change of either file.
+
+        Raises:
+            StartupError: they have a key in common.
+        """
+        self._apart_from = other
+        other._apart_from = self  # noqa: SLF001  of the same class
+        self._check_apart(self.current)
 
     async def recheck(self, seen: KeySet) -> bool:
         """Return whether the keys differ from `seen` by now; reads the file at most once in RECHECK_SECONDS."""
@@ -183,6 +194,14 @@ class Keyring:
             watching.cancel()
             await asyncio.wait([watching])
 
+    def _check_apart(self, keys: KeySet) -> None:
+        common = set(keys.kids) & set(self._apart_from.current.kids) if self._apart_from is not None else set()
+        if common:
+            raise StartupError(
+                f"the key {min(common)} is in two keyrings that must not share one: whoever has the one could sign for "
+                f"the other; {_REMEDY}"
+            )
+
     async def _watch(self) -> None:
         while self._file is not None:
             await asyncio.sleep(POLL_SECONDS)
@@ -199,6 +218,7 @@ class Keyring:
             if content == self._content and self.fault is None:
                 return
             keys = self.current if content == self._content else read(content)
+            self._check_apart(keys)
         except StartupError as error:
             if self.fault != str(error):
                 _log.error("the keyring was not reloaded: %s", error)

@@ -61,12 +61,24 @@ class Verifier:
         issuer: The only `iss` accepted.
         audience: This service's own name, which must be in `aud`.
         leeway: Seconds by which two machines' clocks may differ.
+        accepts: The kind of token, as the answer to a log-in names it.
+        unknown_key_hint: What a client should do about a token that was signed with an unknown key.
     """
 
-    def __init__(self, keyring: Keyring, *, issuer: str, audience: str, leeway: float) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        issuer: str,
+        audience: str,
+        leeway: float,
+        accepts: str = "access_token",
+        unknown_key_hint: str = "Compare the key ids of both services: they must have the same keyring.",
+    ) -> None:
         self.keyring = keyring
         self.audience = audience
-        self._expected = Expected(issuer, audience, leeway)
+        self.accepts = accepts
+        self._expected = Expected(issuer, audience, leeway, unknown_key_hint)
         self._memo = Memo()
 
     @property

@@ -15,7 +15,6 @@ import asyncpg
 import pytest
 from aiohttp import ClientSession
 
-from auth_service import keys
 from dev import service_process as processes
 from shared.base64url import decode
 from tests.api_client import Pair, Reply, new_email
@@ -133,7 +132,7 @@ async def test_no_secret_is_written_anywhere(
     Looked through: what both services and all commands wrote, every answer, the metrics, and both databases.
     """
     keyring = tmp_path / "keyring.json"
-    keys.new(keyring)
+    processes.new_keyrings(keyring)
     async with _databases(database_server) as urls, ClientSession() as http:
         with ExitStack() as stack:
             services, metrics = _start(stack, urls, keyring)

@@ -9,9 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from auth_service import keys
 from dev import gallery as forgeries
-from dev.service_process import ROOT
+from dev.service_process import ROOT, new_keyrings
 from tests import postgres
 from tests.browser import chromium, executable
 from tests.console.screen import Screen, screen
@@ -32,7 +31,7 @@ async def main() -> None:
         sys.exit("make screenshots: Chromium not found; install it (apt install chromium) or set CHROMIUM")
     with postgres.running(postgres.choose()) as server, tempfile.TemporaryDirectory() as folder:
         keyring, gallery = Path(folder) / "keyring.json", Path(folder) / "gallery.json"
-        keys.new(keyring)
+        new_keyrings(keyring)
         forgeries.write(keyring, gallery, time.time())
         async with (
             stage(server, keyring, gallery=gallery) as made,

@@ -17,8 +17,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shlex import quote
 
-from auth_service import keys
 from dev import service_process
+from dev.service_process import new_keyrings
 from tests.docs.blocks import ROOT, Fence, Untrue
 
 ADDRESSES = {"auth": "http://127.0.0.1:8001", "posts": "http://127.0.0.1:8002"}
@@ -38,7 +38,7 @@ class Machine:
         (folder / ".data").mkdir()
         (folder / ".venv").symlink_to(sys.prefix)
         self._keyring = folder / ".data" / "keyring.json"
-        self.kid = keys.new(self._keyring)
+        self.kid = new_keyrings(self._keyring)
         self._ports = {name: service_process.free_port() for name in ADDRESSES}
         self._services: dict[str, service_process.Service] = {}
 

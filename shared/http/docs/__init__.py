@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from shared.errors import StartupError
 from shared.http import openapi, static_files
 from shared.http.routes import JSON, PUBLIC, Handler, Reply, Route
+from shared.tokens.verifier import Verifier
 
 PACKAGE = "flask-swagger-ui"
 """Nothing in it is imported; only its static files are served."""
@@ -26,11 +27,11 @@ _HEADERS = {
 }
 
 
-def routes(name: str, description: str, table: Sequence[Route], *, page: bool) -> tuple[Route, ...]:
+def routes(verifier: Verifier, description: str, table: Sequence[Route], *, page: bool) -> tuple[Route, ...]:
     """Return the rows for the document and its page.
 
     Args:
-        name: The service's name.
+        verifier: Has the service's name, and the name of the token that it accepts.
         description: What it does, in Markdown.
         table: The rows to document.
         page: Whether /docs exists.
@@ -38,7 +39,9 @@ def routes(name: str, description: str, table: Sequence[Route], *, page: bool) -
     Raises:
         StartupError: the page is wanted, but its files are not installed.
     """
-    content = json.dumps(openapi.document(name, description, table), ensure_ascii=False).encode()
+    content = json.dumps(
+        openapi.document(verifier.audience, description, table, verifier.accepts), ensure_ascii=False
+    ).encode()
 
     async def document(_: web.Request) -> web.Response:
         """GET /openapi.json: this document."""
