@@ -9,7 +9,7 @@ import { onSession } from "./session.js";
 
 const LIMIT = 50;
 const MASK = "••••••••";
-const TOKENS = ["access_token", "refresh_token"];
+const TOKENS = ["access_token", "account_token", "refresh_token"];
 
 export function setUpRequestLog() {
   const list = byId("calls");
