@@ -1,6 +1,7 @@
-"""The real Postgres that tests run against, and a fresh database on it for whoever asks."""
+"""The Postgres server that the tests run against, with a new database for each test that asks for one."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,18 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
-import docker
 import pytest
-from docker.errors import DockerException
-from testcontainers.community.postgres import PostgresContainer
 
 from dev.postgres import Postgres
 
 IMAGE = "postgres:17"
 KINDS = ("url", "container", "embedded")
+ENGINE = "unix:///var/run/docker.sock"
+"""Where a container engine listens unless DOCKER_HOST names another address."""
 
 
 def choose() -> str:
-    """Say which Postgres is taken: that of TEST_DATABASE_URL, else a container's, else the embedded one.
+    """Choose a Postgres: TEST_DATABASE_URL, else a container, else the embedded one.
 
     TEST_DATABASE=embedded|container forces one.
     """
@@ -45,11 +45,18 @@ def describe(kind: str) -> str:
 
 
 def _engine_answers() -> bool:
+    # Docker's client leaks its socket when nobody answers, and a leak fails whichever test is running at the time
+    address = urlsplit(os.environ.get("DOCKER_HOST") or ENGINE)
     try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
+        match address.scheme:
+            case "unix":
+                with socket.socket(socket.AF_UNIX) as engine:
+                    engine.settimeout(5)
+                    engine.connect(address.path)
+            case "tcp" | "http" | "https":
+                socket.create_connection((address.hostname, address.port or 2375), timeout=5).close()
+    except OSError:
         return False
-    client.close()
     return True
 
 
@@ -60,26 +67,29 @@ def running(kind: str) -> Iterator["Server"]:
         case "url":
             yield Server(os.environ["TEST_DATABASE_URL"])
         case "container":
-            with _container() as container:
-                yield Server(container.get_connection_url())
+            with _container() as url:
+                yield Server(url)
         case _:
             with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
                 yield Server(postgres.url())
 
 
 @contextmanager
-def _container() -> Iterator[PostgresContainer]:
-    container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex)
+def _container() -> Iterator[str]:
+    # imported late: the other kinds need neither package
+    from docker.errors import DockerException  # noqa: PLC0415
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+
     try:
-        container.start()
+        container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex).start()
     except DockerException as error:
         pytest.exit(
-            f"no Postgres in a container: {error}\nTEST_DATABASE=embedded does without one; where only testcontainers'"
-            " reaper image can't be had, set TESTCONTAINERS_RYUK_DISABLED=true",
+            f"could not start Postgres in a container: {error}\nTEST_DATABASE=embedded runs without one. If only"
+            " testcontainers' reaper image is missing, set TESTCONTAINERS_RYUK_DISABLED=true",
             returncode=1,
         )
     try:
-        yield container
+        yield container.get_connection_url()
     finally:
         container.stop()
 
