@@ -29,8 +29,13 @@ BODY_LIMIT = 16 * 1024
 """Bytes of a request body."""
 
 
-def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
-    """Build the service; `clock` gives the seconds since the epoch that token times go by.
+def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHasher | None = None) -> web.Application:
+    """Build the service.
+
+    Args:
+        settings: What the operator set.
+        clock: Gives the time of tokens, in seconds since the epoch.
+        hasher: Hashes passwords; by default, at the cost that is set.
 
     Raises:
         StartupError: a setting can't be used, a key is unsafe, or password hashing does not work.
@@ -42,7 +47,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         audiences=settings.jwt_audiences.split(","),
         lifetime=settings.access_token_seconds,
     )
-    hasher = create_hasher(settings)
+    hasher = hasher or create_hasher(settings)
     database = create_database(settings)
     sessions = SessionStore(
         database,

@@ -3,8 +3,8 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from dev.postgres import Postgres
+from shared.database import Database
 
 IMAGE = "postgres:17"
 KINDS = ("url", "container", "embedded")
@@ -92,6 +93,17 @@ def _container() -> Iterator[str]:
         yield container.get_connection_url()
     finally:
         container.stop()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """Open a service's database the way another replica would, without migrating it."""
+    database = Database(url, connections=2, migrations=[], migrate=False)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 class Server:

@@ -1,5 +1,6 @@
 """What the page is shown on: a pair of services that allow the console's origin, and the console in front of them."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ async def console(auth: str, posts: str, port: int, gallery: Path | None = None)
 
 @asynccontextmanager
 async def stage(
-    server: Server, keyring: Path, *, gallery: Path | None = None, clock: Clock | None = None, **auth_changes: Any
+    server: Server, keyring: Path, *, gallery: Path | None = None, clock: Clock = time.time, **auth_changes: Any
 ) -> AsyncIterator[Stage]:
     """Serve both services and the console in this process.
 
