@@ -150,7 +150,8 @@ def _headers() -> Rows:
     yield "two values", raw(good.encode() + b"{}"), "token_malformed"
     yield "NaN", raw(good[:-1].encode() + b', "x": NaN}'), "token_malformed"
     yield "nested 2,000 deep", raw(b"[" * 2000), "token_malformed"
-    yield "nested 1,000 deep and closed", raw(b'{"a":' * 350 + b"1" + b"}" * 350), "token_type_wrong"
+    yield "nested 64 deep", raw(b'{"a":' * 64 + b"1" + b"}" * 64), "token_type_wrong"
+    yield "nested 65 deep", raw(b'{"a":' * 65 + b"1" + b"}" * 65), "token_malformed"
     yield "an integer of 2,000 digits", raw(good[:-1].encode() + b', "x": ' + b"9" * 2000 + b"}"), None
     yield "alg twice", raw(good[:-1].encode() + b', "alg": "HS256"}'), "token_malformed"
     yield "kid twice, differently escaped", raw(good[:-1].encode() + b', "k\\u0069d": "x"}'), "token_malformed"
