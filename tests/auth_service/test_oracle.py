@@ -18,8 +18,6 @@ from tests.auth_service.alone import Auth, alone, without_id
 from tests.auth_service.hashing import CountingHasher
 from tests.pair import PASSWORD, Reply, new_email
 
-pytestmark = pytest.mark.slow
-
 Kind = Literal["unknown", "wrong", "disabled"]
 
 KINDS: tuple[Kind, ...] = ("unknown", "wrong", "disabled")
@@ -83,6 +81,7 @@ async def told_apart(auth: Auth) -> dict[tuple[Kind, Kind], float]:
     return {pair: rank for pair, rank in ranks.items() if not ALIKE[0] <= rank <= ALIKE[1]}
 
 
+@pytest.mark.slow
 async def test_time_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
     """An unknown address, a wrong password and a disabled account take the same time.
 

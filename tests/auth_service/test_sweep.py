@@ -14,8 +14,6 @@ from tests.auth_service.alone import Auth, Member, alone, frozen, says
 from tests.pair import Reply
 from tests.postgres import opened
 
-pytestmark = pytest.mark.slow
-
 _LOCK = 0x73776565
 """What whoever sweeps holds; a replica of another version holds the same."""
 

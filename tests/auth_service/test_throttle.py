@@ -22,8 +22,6 @@ from tests.auth_service.hashing import CountingHasher
 from tests.pair import PASSWORD, Pair, Reply, new_address, new_email
 from tests.postgres import opened
 
-pytestmark = pytest.mark.slow
-
 T = TypeVar("T")
 
 WRONG = "a wrong passphrase"
@@ -419,6 +417,7 @@ async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: l
     )
 
 
+@pytest.mark.slow
 async def test_of_a_thousand_parallel_tries_five_are_hashed(database_url: str, keyring_file: Path) -> None:
     """A thousand tries at once from one network at one account, at two replicas: five hashes are computed in all."""
     email, network = new_email(), new_address()
@@ -458,6 +457,7 @@ async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyr
     assert [reply.status for reply in answers] == [200] * 30
 
 
+@pytest.mark.slow
 async def test_parallel_tries_do_not_deadlock(database_url: str, keyring_file: Path) -> None:
     """Right and wrong passwords, for few accounts from few networks, all at once: each gets its own answer."""
     choose = random.Random(4)  # noqa: S311  not for secrets

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from dev import pair as processes
 from tests.console import stage
 from tests.console.screen import screen
 from tests.postgres import Server
+
+pytestmark = pytest.mark.slow
 
 SILENT = re.compile("No answer from auth.*make start-auth.*posts goes on with the token you have")
 

@@ -1,10 +1,13 @@
 """Step 3: posts are read, searched, paged, written, edited and deleted, and whatever they hold is text."""
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage
 from tests.pair import new_email
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"> it\'s \\ "quoted" $HOME `id` \u202eסוף %41'
 

@@ -123,6 +123,7 @@ def test_a_gallery_that_is_none_is_refused(tmp_path: Path, text: str | None) -> 
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_command_serves_and_stops_in_order() -> None:
     """`python -m console serve` serves until SIGTERM and ends with 0; on a port that is taken it ends with one line."""
     port = processes.free_port()

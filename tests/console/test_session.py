@@ -14,6 +14,8 @@ from tests.console.stage import Stage, console, stage
 from tests.pair import PASSWORD, new_email
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 
 async def sign_in(shown: Screen, email: str, password: str) -> None:
     """Fill in and press Sign in."""

@@ -47,6 +47,7 @@ def test_an_old_python_is_turned_away_in_one_line() -> None:
         assert part in answer.stderr
 
 
+@pytest.mark.slow
 def test_the_readme_shows_what_it_says(project: Path) -> None:
     """The README shows the lines of a first `make run`; versions, numbers and the place of Python may be others."""
 
@@ -57,6 +58,7 @@ def test_the_readme_shows_what_it_says(project: Path) -> None:
     assert shapes((pair.ROOT / "README.md").read_text()) == shapes((project / "said.txt").read_text())
 
 
+@pytest.mark.slow
 def test_nothing_is_done_while_the_lock_file_stays_as_it_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second call does nothing; what satisfies test.txt satisfies dev.txt."""
     before = (project / ".venv" / "installed.json").stat().st_mtime_ns
@@ -66,6 +68,7 @@ def test_nothing_is_done_while_the_lock_file_stays_as_it_is(project: Path, capsy
     assert (project / ".venv" / "installed.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_changed_lock_file_is_installed_into_what_is_there(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Another content of a lock file is installed once, and nothing that is there for another one is removed."""
     (project / ".venv" / "trace").touch()
@@ -77,6 +80,7 @@ def test_a_changed_lock_file_is_installed_into_what_is_there(project: Path, caps
     assert (project / ".venv" / "trace").exists()
 
 
+@pytest.mark.slow
 def test_packages_that_cannot_be_had_end_it_in_one_line(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A failing pip is quoted, and asked again at the next call."""
     (project / "requirements" / "dev.txt").write_text("./not-here --hash=sha256:" + "0" * 64 + "\n")
@@ -87,6 +91,7 @@ def test_packages_that_cannot_be_had_end_it_in_one_line(project: Path, capfd: py
     (project / "requirements" / "dev.txt").write_text("# nothing again\n")
 
 
+@pytest.mark.slow
 def test_one_that_was_left_unfinished_is_made_anew(project: Path) -> None:
     """A set-up that was killed half-way leaves nothing that the next one would trust."""
     assert (project / ".venv" / "bin" / "python").exists()

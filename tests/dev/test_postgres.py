@@ -11,6 +11,7 @@ from dev import Failure
 from dev.postgres import Postgres, _child, running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temporary", ["", "y" * 90])
 async def test_works_in_a_folder_that_is_too_deep_for_a_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
@@ -32,6 +33,7 @@ async def test_works_in_a_folder_that_is_too_deep_for_a_socket(
         assert running(deep) is None
 
 
+@pytest.mark.slow
 def test_starts_although_another_process_has_the_old_number(tmp_path: Path) -> None:
     """Lock files that were left name a process that is none of ours: the server starts nevertheless."""
     with Postgres(tmp_path / "postgres", durable=False) as server:
@@ -56,6 +58,7 @@ def test_what_is_not_its_own_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "postgres" / "thesis.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
     """What Postgres itself says about a start that failed is part of the one line."""
     server = Postgres(tmp_path / "postgres", durable=False)

@@ -7,6 +7,8 @@ from tests.console.screen import screen
 from tests.openapi.documents import ROUTES
 from tests.pair import Pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("service", ["auth", "posts"])
 async def test_every_address_is_shown_and_can_be_tried(pair: Pair, browser: Browser, service: str) -> None:

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from auth_service import keys
 from dev import pair
 from dev.rotation import drill as rotation
 from dev.rotation.drill import Drill, drill
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_key_is_exchanged_under_load(databases: tuple[str, str], tmp_path: Path) -> None:
