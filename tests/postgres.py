@@ -82,7 +82,8 @@ def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
 
     try:
-        container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex).start()
+        container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex)
+        container.with_command("-c fsync=off -c full_page_writes=off").start()
     except DockerException as error:
         pytest.exit(
             f"could not start Postgres in a container: {error}\nTEST_DATABASE=embedded runs without one. If only"
@@ -115,7 +116,7 @@ class Server:
     async def create_database(self) -> str:
         """Create an empty database and return its URL."""
         name = f"test_{uuid4().hex}"
-        await self._execute(f"CREATE DATABASE {name}")
+        await self._execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY")  # the quicker one, as nothing is synced
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 
     async def drop_database(self, url: str) -> None:

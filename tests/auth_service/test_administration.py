@@ -62,6 +62,7 @@ async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
         assert (event["address"], event["detail"]) == (None, "role admin")
 
 
+@pytest.mark.slow
 async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operator: Operator) -> None:
     """Role, disable, enable and password act on the running service at once; list shows what is."""
     member = await own_auth.join("Grace")
