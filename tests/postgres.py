@@ -83,7 +83,7 @@ def _container() -> Iterator[str]:
 
     try:
         container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex)
-        container.with_command("-c fsync=off -c full_page_writes=off").start()
+        container.with_command("postgres -c fsync=off -c full_page_writes=off").start()
     except DockerException as error:
         pytest.exit(
             f"could not start Postgres in a container: {error}\nTEST_DATABASE=embedded runs without one. If only"
