@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose lint lock fuzz bench rotate-demo screenshots
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -35,17 +35,22 @@ reset: ## stop, then delete what `make run` keeps: the databases, the key file a
 seed: ## add made-up posts to the running posts service, to see long lists (POSTS=1000)
 	@exec $(IN_VENV) dev seed --posts $(or $(POSTS),1000)
 
-# a file's tests share what they are tried on, so they stay in one process
-PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+# the tests of a file share services, so they stay in one process; files start in the order of testpaths, longest first
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-test-fast: ## the tests without processes of their own and long runs, in half a minute
+test-fast: ## all tests but the slow ones, in half a minute
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' tests/attacks tests/auth_service tests/posts_service tests/shared \
-		$(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' $(ARGS)
+
+# These folders have every test of the stores, the migrations and the pool; the other tests can't tell one Postgres from
+# another.
+test-database: ## the tests of everything that runs SQL, to try them on another Postgres (TEST_DATABASE=container)
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
 
 test-compose: ## build the images, bring the containers up from nothing, and walk the path through them
 	@$(ENVIRONMENT) test

@@ -15,6 +15,7 @@ from auth_service.model import Role
 from shared.base64url import decode
 from shared.database.pool import Connection, Database
 from tests.api_client import PASSWORD, Pair, Reply, auth_app, new_email, served
+from tests.auth_service.hashing import COST, CountingHasher
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Auth(Pair):
     """A client of the service, what it is made of, and a connection to the database that it is on."""
 
     app: web.Application = field(repr=False)
+    hasher: CountingHasher = field(repr=False)
     database: asyncpg.Connection = field(repr=False)
 
     async def ask(self, method: str, path: str, json: object = None, token: str | None = None, **more: Any) -> Reply:
@@ -139,13 +141,16 @@ async def frozen(database: asyncpg.Connection) -> AsyncIterator[Frozen]:
 
 
 @asynccontextmanager
-async def alone(database_url: str, keyring: Path, **changes: Any) -> AsyncIterator[Auth]:
-    """Serve it on this database for as long as the block lasts; `changes` are settings."""
-    app = auth_app(database_url, keyring, **changes)
+async def alone(
+    database_url: str, keyring: Path, hasher: CountingHasher | None = None, **changes: Any
+) -> AsyncIterator[Auth]:
+    """Serve it on this database for the duration of the block; `changes` are settings."""
+    hasher = hasher or CountingHasher(changes.get("bcrypt_cost", COST))
+    app = auth_app(database_url, keyring, hasher=hasher, **changes)
     async with served(app) as auth, ClientSession() as http:
         database = await asyncpg.connect(database_url)
         try:
-            yield Auth(auth, "", http, app, database)
+            yield Auth(auth, "", http, app, hasher, database)
         finally:
             await database.close()
 

@@ -16,8 +16,6 @@ from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, alone, says
 from tests.auth_service.commands import Operator, Said, environment
 
-pytestmark = pytest.mark.slow
-
 BOSS = "boss@example.org"
 NEW = "another passphrase altogether"
 CTRL_D = "\x04"
@@ -48,6 +46,7 @@ async def accounts(database_url: str) -> list[tuple[str, str, bool]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.slow
 async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
     """On an empty database one command makes an admin, who can sign in and administer; the password is not shown."""
     words = ("users", "create", BOSS, "--name", "The Boss", "--role", "admin")
@@ -63,6 +62,7 @@ async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
         assert (event["address"], event["detail"]) == (None, "role admin")
 
 
+@pytest.mark.slow
 async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operator: Operator) -> None:
     """Role, disable, enable and password act on the running service at once; list shows what is."""
     member = await own_auth.join("Grace")
@@ -113,6 +113,7 @@ async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Op
     assert sorted(line.split()[3] for line in lines) == sorted(f"u{number}" for number in range(1, 251))
 
 
+@pytest.mark.slow
 async def test_what_can_not_be_done_is_one_line_and_status_1(
     own_auth: Auth, database_url: str, operator: Operator
 ) -> None:
@@ -185,6 +186,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
     await connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "refusal"),
     [

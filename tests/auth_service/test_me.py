@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from auth_service.handlers import ACCOUNTS, SESSIONS
+from auth_service.handlers import ACCOUNTS
+from auth_service.signing import Signer
+from shared.tokens.keyring import Keyring
 from tests.api_client import PASSWORD, Pair, new_email
 from tests.auth_service.alone import Auth, says
 
@@ -207,9 +210,9 @@ async def test_the_password_is_compared_in_its_normal_form(auth: Auth) -> None:
     assert (await auth.ask("DELETE", "/me", {"password": composed + "!"}, tokens.access)).status == 204
 
 
-async def test_a_token_of_another_user_and_session_does_not_fit(auth: Auth) -> None:
-    """Whoever could mint a token gets nowhere with a session that is not that user's."""
-    signer = auth.app[SESSIONS]._signer
+async def test_a_token_of_another_user_and_session_does_not_fit(auth: Auth, keyring_file: Path) -> None:
+    """A well-signed token with a session of another user, or of nobody, is refused."""
+    signer = Signer(Keyring(file=keyring_file), issuer="auth", audiences=["auth", "posts"], lifetime=900)
     ada, grace = await auth.join(), await auth.join()
     user = await auth.app[ACCOUNTS].get(ada.id)
     for session in (grace.tokens.session, uuid4()):

@@ -234,6 +234,7 @@ async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:
         assert refused not in str(reply.body)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=MAX_LENGTH + 10), st.text(max_size=100), st.text(max_size=100))
 def test_no_password_name_or_address_breaks_the_rules(password: str, email: str, name: str) -> None:
     """Whatever the texts are, there is an answer, and whatever is too short or too long is refused."""

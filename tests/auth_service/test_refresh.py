@@ -297,8 +297,9 @@ async def test_a_session_is_over_after_14_days_without_use_and_90_days_at_most(a
 async def test_the_days_are_settings(database_url: str, keyring_file: Path) -> None:
     """SESSION_IDLE_SECONDS and SESSION_ABSOLUTE_SECONDS set them; the shorter one decides."""
     for idle, absolute, wanted in ((3600, 7200, 3600), (7200, 3600, 3600)):
-        settings = {"session_idle_seconds": idle, "session_absolute_seconds": absolute}
-        async with alone(database_url, keyring_file, **settings) as auth:
+        async with alone(
+            database_url, keyring_file, session_idle_seconds=idle, session_absolute_seconds=absolute
+        ) as auth:
             row = await row_of(auth, (await auth.join()).tokens.session)
             assert row["expires_at"] - row["created_at"] == timedelta(seconds=wanted)
 

@@ -14,8 +14,7 @@ from auth_service.throttle import KNOWN_SECONDS
 from shared.database.pool import Database
 from tests.api_client import Reply
 from tests.auth_service.alone import Auth, Member, alone, frozen, says
-
-pytestmark = pytest.mark.slow
+from tests.postgres import opened
 
 _LOCK = 0x73776565
 """What whoever sweeps holds; a replica of another version holds the same."""
@@ -32,15 +31,17 @@ async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-async def replicas(auth: Auth, database_url: str) -> AsyncIterator[list[SweepStore]]:
-    """Two that may sweep, each with connections of its own."""
+async def databases(auth: Auth, database_url: str) -> AsyncIterator[list[Database]]:
+    """The connections of two replicas."""
     assert auth.auth, "its start has made the tables"
-    databases = [Database(database_url, connections=2, migrations=[], migrate=False) for _ in range(2)]
-    for database in databases:
-        await database.open()
-    yield [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
-    for database in databases:
-        await database.close()
+    async with opened(database_url) as one, opened(database_url) as other:
+        yield [one, other]
+
+
+@pytest.fixture
+def replicas(databases: list[Database]) -> list[SweepStore]:
+    """Two replicas that may sweep."""
+    return [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
 
 
 async def add_sessions(auth: Auth, member: Member, count: int, expires: str) -> None:
@@ -95,17 +96,17 @@ async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStor
     assert await count(auth) == 1
 
 
-async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, replicas: list[SweepStore]) -> None:
+async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, databases: list[Database]) -> None:
     """Both sweep until there is nothing left, while users log in, refresh and log out: nobody fails."""
     member = await auth.join()
     await add_sessions(auth, member, 4 * BATCH, "now() - interval '1 s'")
 
-    async def sweep(replica: SweepStore) -> None:
-        while await left(replica):
-            await replica.sweep()
+    async def sweep(database: Database) -> None:
+        while await left(database):
+            await SweepStore(database, POLICY, KNOWN_SECONDS).sweep()
 
-    async def left(replica: SweepStore) -> bool:
-        async with replica._database.connection() as connection:
+    async def left(database: Database) -> bool:
+        async with database.connection() as connection:
             return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM sessions WHERE expires_at <= now())"))
 
     async def use() -> None:
@@ -113,7 +114,7 @@ async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth,
         tokens = await auth.renewed(user.tokens.refresh)
         assert (await auth.ask("POST", "/logout", {"refresh_token": tokens.refresh})).status == 204
 
-    await asyncio.gather(*(sweep(replica) for replica in replicas), *(use() for _ in range(5)))
+    await asyncio.gather(*(sweep(database) for database in databases), *(use() for _ in range(5)))
     assert await count(auth) == 1
 
 

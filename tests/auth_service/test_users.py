@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,10 +11,12 @@ import pytest
 from auth_service.accounts import _keep_an_admin
 from auth_service.handlers import ACCOUNTS, SESSIONS
 from auth_service.model import Client, Event, Role, User
+from auth_service.store.accounts import AccountStore
 from shared import cursor
 from shared.errors import DomainError
 from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, Member, says
+from tests.postgres import opened
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
 ENDED = (401, "session_ended")
@@ -361,8 +363,16 @@ async def test_the_last_admin_stays(own_auth: Auth) -> None:
     assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, token)).status == 204
 
 
-async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth) -> None:
-    """In each of many rounds two removals at once, of each of the last two admins, end with one admin left."""
+@pytest.fixture
+async def store(own_auth: Auth, database_url: str) -> AsyncIterator[AccountStore]:
+    """The accounts of `own_auth`, by connections of the test's own."""
+    assert own_auth.auth, "its start has made the tables"
+    async with opened(database_url) as database:
+        yield AccountStore(database)
+
+
+async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth, store: AccountStore) -> None:
+    """In each of many rounds, two removals at once, of each of the last two admins, leave one admin."""
     members = [await own_auth.join(role="admin") for _ in range(2)]
     accounts = own_auth.app[ACCOUNTS]
 
@@ -373,9 +383,9 @@ async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth) -> No
         return await accounts.change(member.id, by, CLIENT, disabled=True) is not None
 
     async def delete(member: Member, _: User | None) -> bool:
-        # what follows once the password is checked
-        found = await accounts._store.get(member.id)
-        async with accounts._store.locked_with_admins(member.id) as locked:
+        # what a handler does once the password is checked
+        found = await store.get(member.id)
+        async with store.locked_with_admins(member.id) as locked:
             _keep_an_admin(locked, member.id)
             return found is not None and await locked.remove(member.id, found[1], Event("deleted", member.id))
 
