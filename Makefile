@@ -53,7 +53,7 @@ lint: ## check style, format, types and import rules
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) mypy
-	@$(IN_VENV) pytest -q tests/test_imports.py
+	@$(IN_VENV) pytest -q tests/test_imports.py tests/test_http_at_the_edge.py
 
 fuzz: ## a million random and mutated tokens against a running service (FUZZ_TOKENS=… for fewer); takes half an hour
 	@$(ENVIRONMENT) test
