@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -31,6 +31,9 @@ stop: ## stop everything that `make run` started, even if it was killed
 reset: ## stop, then delete the data of `make run`: databases, key file, and the tokens signed with it
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev reset
+
+seed: ## add made-up posts to the running posts service, to see long lists (POSTS=1000)
+	@exec $(IN_VENV) dev seed --posts $(or $(POSTS),1000)
 
 # the tests in one file share their services, so they run in one process
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile
@@ -67,7 +70,7 @@ bench: ## measure verifying a token, log-ins under load, and paging through a mi
 
 rotate-demo: ## replace the shared secret under load while you watch
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) dev.rotation
+	@exec $(IN_VENV) tests.system.rotation
 
 screenshots: ## take the screenshots of the console in docs/, with this machine's Chromium
 	@$(ENVIRONMENT) test

@@ -53,9 +53,8 @@ def new_keyring(arguments: argparse.Namespace) -> None:
 def add_key(arguments: argparse.Namespace) -> None:
     """Add a key that verifies but doesn't sign yet."""
     kid = keys.add(arguments.file)
-    print(
-        f"added {kid}. Once every service lists it in /health/ready: keys promote {arguments.file} {kid} --ready URL …"
-    )
+    print(f"added {kid}")
+    print(f"Once every service lists it in /health/ready: keys promote {arguments.file} {kid} --ready URL …")
 
 
 def promote_key(arguments: argparse.Namespace) -> None:

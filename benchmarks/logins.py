@@ -27,9 +27,9 @@ import bcrypt
 from passlib.hash import bcrypt_sha256
 
 from auth_service import keys
-from dev import pair
-from dev.pair import Service
-from dev.postgres import Postgres
+from dev import service_process
+from dev.postgres import temporary
+from dev.service_process import Service
 
 COST = 12
 CLIENTS = 64
@@ -52,24 +52,24 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as log,
-        Postgres(Path(folder) / "data") as postgres,
+        temporary(durable=True) as postgres,
     ):
         keyring = Path(folder) / "keyring.json"
         keys.new(keyring)
-        service = pair.start(
+        service = service_process.start(
             "auth",
-            port=pair.free_port(),
+            port=service_process.free_port(),
             database_url=postgres.url(),
             keyring=keyring,
             more={"TRUSTED_PROXIES": "1", "BCRYPT_COST": str(COST)},
             log=log,
         )
         try:
-            pair.wait_until_ready([service])
+            service_process.wait_until_ready([service])
             asyncio.run(add_users(postgres.url()))
             measure(service)
         finally:
-            pair.stop([service])
+            service_process.stop([service])
 
 
 def measure(service: Service) -> None:
@@ -160,7 +160,7 @@ def rate_of(done: Sequence[float]) -> float:
 
 def probe(service: Service, token: str, seconds: float) -> Probes:
     """Ask at a steady rate. Where an answer is so late that the next request has to wait, its waiting counts too."""
-    connection = http.client.HTTPConnection(pair.HOST, service.port, timeout=30)
+    connection = http.client.HTTPConnection(service_process.HOST, service.port, timeout=30)
     found: Probes = {path: [] for path in PATHS}
     pause = 1 / PROBES_A_SECOND / len(PATHS)
     begin = ended = time.perf_counter()
@@ -182,7 +182,7 @@ def probe(service: Service, token: str, seconds: float) -> Probes:
 
 def log_in(service: Service) -> str:
     """The token of somebody."""
-    connection = http.client.HTTPConnection(pair.HOST, service.port, timeout=30)
+    connection = http.client.HTTPConnection(service_process.HOST, service.port, timeout=30)
     body = json.dumps({"email": email_of(0), "password": PASSWORD})
     connection.request("POST", "/login", body, {"Content-Type": "application/json"})
     token: str = json.loads(connection.getresponse().read())["access_token"]

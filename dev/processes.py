@@ -1,4 +1,4 @@
-"""Ending processes, and telling one from another that got its number later."""
+"""End processes, and find a recorded process again without mistaking another one for it."""
 
 import signal
 import time
@@ -8,30 +8,20 @@ from contextlib import suppress
 import psutil
 
 CLOCK_SECONDS = 5.0
-"""By how much a process's start time may seem to move: some systems reckon it from a clock that is set now and then."""
-
-Identity = tuple[int, float]
-"""Process id and start time."""
+"""Tolerance for start times: some systems compute them from a clock that may be adjusted."""
 
 
-def identity(process: psutil.Process) -> Identity:
-    """What finds the process again, and no other."""
-    return process.pid, process.create_time()
-
-
-def find(wanted: Identity) -> psutil.Process | None:
-    """Return the process if it still runs."""
-    pid, started = wanted
-    try:
+def find(pid: int, started: float) -> psutil.Process | None:
+    """Return the running process with this id and start time."""
+    with suppress(psutil.Error):
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < CLOCK_SECONDS
-    except psutil.Error:
-        return None
-    return process if same and not has_ended(process) else None
+        if abs(process.create_time() - started) < CLOCK_SECONDS and not has_ended(process):
+            return process
+    return None
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Whether it is over, even if its parent has not asked for its status and may never do so."""
+    """Return whether a process has ended, even if its parent never collects its exit status."""
     if isinstance(process, psutil.Popen):
         return process.poll() is not None
     try:
@@ -41,7 +31,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def end(processes: Sequence[psutil.Process], *signals: signal.Signals, seconds: float) -> None:
-    """Send the signals, one after the other with `seconds` in between, to those that still run; SIGKILL comes last."""
+    """Send each signal, then SIGKILL, to the processes that are left, allowing `seconds` after each."""
     for number in (*signals, signal.SIGKILL):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -53,10 +43,6 @@ def end(processes: Sequence[psutil.Process], *signals: signal.Signals, seconds: 
             time.sleep(0.02)
 
 
-def how_it_ended(status: int | None) -> str:
-    """Name an exit status the way a person would."""
-    if status is None:
-        return "ended"
-    if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+def how_it_ended(status: int) -> str:
+    """Describe an exit status in words."""
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"

@@ -1,10 +1,8 @@
 """The real Postgres that tests run against, and a fresh database on it for whoever asks."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -14,7 +12,7 @@ import pytest
 from docker.errors import DockerException
 from testcontainers.community.postgres import PostgresContainer
 
-from dev.postgres import Postgres
+from dev.postgres import temporary
 
 IMAGE = "postgres:17"
 KINDS = ("url", "container", "embedded")
@@ -63,7 +61,7 @@ def running(kind: str) -> Iterator["Server"]:
             with _container() as container:
                 yield Server(container.get_connection_url())
         case _:
-            with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder) / "data", durable=False) as postgres:
+            with temporary() as postgres:
                 yield Server(postgres.url())
 
 

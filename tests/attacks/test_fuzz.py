@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, b64, token
 from tests.postgres import Server
 

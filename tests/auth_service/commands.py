@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auth_service import __main__
-from dev import pair as processes
+from dev import service_process as processes
 
 WAIT_SECONDS = 60
 MAX_ANSWER = 16 * 1024 * 1024

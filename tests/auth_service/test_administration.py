@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, alone, says
 from tests.auth_service.commands import Operator, Said, environment

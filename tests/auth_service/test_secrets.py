@@ -16,7 +16,7 @@ import pytest
 from aiohttp import ClientSession
 
 from auth_service import keys
-from dev import pair as processes
+from dev import service_process as processes
 from shared.base64url import decode
 from tests.api_client import Pair, Reply, new_email
 from tests.auth_service.alone import says

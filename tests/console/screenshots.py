@@ -11,7 +11,7 @@ from pathlib import Path
 
 from auth_service import keys
 from dev import gallery as forgeries
-from dev.pair import ROOT
+from dev.service_process import ROOT
 from tests import postgres
 from tests.browser import chromium, executable
 from tests.console.screen import Screen, screen

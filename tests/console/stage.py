@@ -10,7 +10,7 @@ from aiohttp import web
 
 from console.app import create_app
 from console.settings import Settings
-from dev import pair as processes
+from dev import service_process as processes
 from shared.http.application import Clock
 from tests.api_client import auth_app, posts_app, served
 from tests.postgres import Server

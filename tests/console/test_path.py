@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.console import stage
 from tests.console.screen import screen
 from tests.postgres import Server

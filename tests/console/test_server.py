@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from console.app import PAGE
 from console.settings import Settings
-from dev import pair as processes
+from dev import service_process as processes
 from shared.errors import StartupError
 from shared.tokens.checks import CHECKS
 from tests.console import stage

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.api_client import PASSWORD, new_email
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage, console, stage

@@ -1,1 +1,1 @@
-"""What `make run`, `make stop` and `make reset` promise."""
+"""Tests of `make run`, `make stop`, `make reset` and the rest of dev/."""

@@ -1,4 +1,4 @@
-"""`python -m dev …` as a process, the way make starts it, on free ports and in a folder of its own."""
+"""`python -m dev …` as make runs it, on free ports and in a folder of its own."""
 
 import os
 import subprocess
@@ -9,17 +9,17 @@ from pathlib import Path
 
 import psutil
 
-from dev import pair
+from dev import service_process
 
 ENDS_SECONDS = 60
 
 
 class Runner:
-    """A `python -m dev run` that serves.
+    """A `python -m dev run` that is ready.
 
     Args:
         data: Its DATA_DIR.
-        more: Variables that come on top.
+        more: Additional variables.
     """
 
     def __init__(self, data: Path, **more: str) -> None:
@@ -27,11 +27,11 @@ class Runner:
         self.errors = data.parent / f"{data.name}.stderr"
         self.environment = environment(data, **more)
         self.said: list[str] = []
-        """The lines that it printed before those to paste."""
+        """The lines printed before those to paste."""
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dev", "run"],
-                cwd=pair.ROOT,
+                cwd=service_process.ROOT,
                 env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -45,7 +45,7 @@ class Runner:
         return f"http://127.0.0.1:{self.environment[f'{name.upper()}_PORT']}"
 
     def child(self, *words: str) -> psutil.Process:
-        """The process that has these words in its command line and was started by the runner."""
+        """The child process with these words in its command line."""
         [found] = [
             process
             for process in psutil.Process(self.process.pid).children()
@@ -54,13 +54,13 @@ class Runner:
         return found
 
     def paste(self, *lines: str) -> list[str]:
-        """Run the lines in one shell, one after another; return the lines that it prints."""
+        """Run the lines in one shell, and return the lines that it prints."""
         script = "\n".join(lines)
         answer = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True, timeout=60)
         return answer.stdout.splitlines()
 
     def wait(self) -> int:
-        """Wait for the end; return the exit status."""
+        """Wait for the end, and return the exit status."""
         self.processes = [*self.processes, *self._family()]
         return self.process.wait(ENDS_SECONDS)
 
@@ -69,7 +69,7 @@ class Runner:
         return self.errors.read_text().splitlines()[-1]
 
     def left_over(self) -> list[psutil.Process]:
-        """Processes of this run that are still there."""
+        """Processes of this run that are still running."""
         _, alive = psutil.wait_procs(self.processes, timeout=15)
         return alive
 
@@ -94,8 +94,8 @@ class Runner:
 
 
 @contextmanager
-def serving(data: Path, **more: str) -> Iterator[Runner]:
-    """A runner that is ended afterwards, however the test goes."""
+def serving(data: Path, *, keep: bool = True, **more: str) -> Iterator[Runner]:
+    """A runner that is ended after the block, whatever happens in it; `keep` its data, or delete them too."""
     runner = Runner(data, **more)
     try:
         yield runner
@@ -103,13 +103,13 @@ def serving(data: Path, **more: str) -> Iterator[Runner]:
         if runner.process.poll() is None:
             runner.process.terminate()
             runner.process.wait(ENDS_SECONDS)
-        dev("stop", data)
+        dev("stop" if keep else "reset", data)
         if runner.process.stdout is not None:
             runner.process.stdout.close()
 
 
 def dev(command: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+    """Run a command to its end."""
     process = start(command, data, **more)
     try:
         output, errors = process.communicate(timeout=ENDS_SECONDS)
@@ -121,10 +121,10 @@ def dev(command: str, data: Path, **more: str) -> subprocess.CompletedProcess[st
 
 
 def start(command: str, data: Path, **more: str) -> subprocess.Popen[str]:
-    """Start one command, and return while it runs."""
+    """Start a command without waiting for its end."""
     return subprocess.Popen(
         [sys.executable, "-m", "dev", command],
-        cwd=pair.ROOT,
+        cwd=service_process.ROOT,
         env=environment(data, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -133,15 +133,15 @@ def start(command: str, data: Path, **more: str) -> subprocess.Popen[str]:
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:
-    """Free ports, the lowest cost of a password, and a shell full of other programs' variables."""
+    """Free ports, the cheapest password hash, and variables that other programs may need."""
     return {
         **os.environ,
         "DATA_DIR": str(data),
-        "AUTH_PORT": str(pair.free_port()),
-        "POSTS_PORT": str(pair.free_port()),
-        "CONSOLE_PORT": str(pair.free_port()),
+        "AUTH_PORT": str(service_process.free_port()),
+        "POSTS_PORT": str(service_process.free_port()),
+        "CONSOLE_PORT": str(service_process.free_port()),
         "BCRYPT_COST": "4",
-        "HOST": "0.0.0.0",  # noqa: S104  must not get through
+        "HOST": "0.0.0.0",  # noqa: S104  must not reach the services
         "PORT": "tcp://10.0.0.1:8001",
         "DATABASE_URL": "mysql://elsewhere",
         "JWT_KEYRING": "not a keyring",

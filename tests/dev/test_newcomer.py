@@ -1,4 +1,4 @@
-"""What a newcomer does who has read nothing but what `make run` prints."""
+"""The first steps of a newcomer who knows only what `make run` prints."""
 
 import asyncio
 import re
@@ -12,8 +12,8 @@ from tests.dev.test_gallery import REFUSED
 
 
 async def test_from_the_printed_url_to_every_refused_token(browser: Browser, tmp_path: Path) -> None:
-    """The URL that stands first opens the console; the gallery is refused there, also once auth is stopped."""
-    with serving(tmp_path / "data") as runner:
+    """The first URL opens the console, where every token of the gallery is refused, even after auth was stopped."""
+    with serving(tmp_path / "data", keep=False) as runner:
         first = re.search(r"http://\S+", "\n".join(runner.said))
         assert first is not None
         async with screen(browser) as shown:

@@ -18,7 +18,7 @@ from pathlib import Path
 from shlex import quote
 
 from auth_service import keys
-from dev import pair
+from dev import service_process
 from tests.docs.blocks import ROOT, Fence, Untrue
 
 ADDRESSES = {"auth": "http://127.0.0.1:8001", "posts": "http://127.0.0.1:8002"}
@@ -39,15 +39,15 @@ class Machine:
         (folder / ".venv").symlink_to(sys.prefix)
         self._keyring = folder / ".data" / "keyring.json"
         self.kid = keys.new(self._keyring)
-        self._ports = {name: pair.free_port() for name in ADDRESSES}
-        self._services: dict[str, pair.Service] = {}
+        self._ports = {name: service_process.free_port() for name in ADDRESSES}
+        self._services: dict[str, service_process.Service] = {}
 
     @contextmanager
     def running(self) -> Iterator["Machine"]:
         """Have it up for as long as the block lasts."""
         with ExitStack() as stack, (self._folder / "services.log").open("wb") as log:
             self._log = log
-            stack.callback(lambda: pair.stop(list(self._services.values())))
+            stack.callback(lambda: service_process.stop(list(self._services.values())))
             self._start(*ADDRESSES)
             self._shell = subprocess.Popen(
                 ["sh", "-e"],
@@ -68,7 +68,7 @@ class Machine:
         """
         match commands.text:
             case "make stop-auth\n":
-                pair.stop([self._services.pop("auth")])
+                service_process.stop([self._services.pop("auth")])
                 return ""
             case "make start-auth\n":
                 self._start("auth")
@@ -86,7 +86,7 @@ class Machine:
 
     def _start(self, *names: str) -> None:
         for name in names:
-            self._services[name] = pair.start(
+            self._services[name] = service_process.start(
                 name,
                 port=self._ports[name],
                 database_url=self._databases[name],
@@ -94,14 +94,14 @@ class Machine:
                 more={"BCRYPT_COST": "4"} if name == "auth" else None,
                 log=self._log,
             )
-        pair.wait_until_ready(list(self._services.values()))
+        service_process.wait_until_ready(list(self._services.values()))
 
     def _here(self, text: str) -> str:
         for name, address in ADDRESSES.items():
-            text = text.replace(address, f"http://{pair.HOST}:{self._ports[name]}")
+            text = text.replace(address, f"http://{service_process.HOST}:{self._ports[name]}")
         return text
 
     def _there(self, text: str) -> str:
         for name, address in ADDRESSES.items():
-            text = text.replace(f"http://{pair.HOST}:{self._ports[name]}", address)
+            text = text.replace(f"http://{service_process.HOST}:{self._ports[name]}", address)
         return text

@@ -20,7 +20,7 @@ from tests.docs.shell import ADDRESSES, Machine
 from tests.postgres import Server
 
 INSTALLS = "virtual environment: "
-"""How the lines begin that tests/dev/test_installation.py compares."""
+"""How the lines begin that tests/dev/test_environment.py compares."""
 
 
 def text(document: Path) -> str:
@@ -74,11 +74,12 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     The ports are those of the documents again, and where the project lies is left out, as the README leaves it out.
     """
     data = tmp_path_factory.mktemp("project") / ".data"
-    with serving(data) as run:
+    with serving(data, keep=False) as run:
         printed = "\n".join(takewhile(lambda line: not line.startswith("up after"), run.said)).rstrip() + "\n"
+        kid = read((data / "keyring.json").read_bytes()).signing.kid
     for service, address in {**ADDRESSES, "console": "http://127.0.0.1:8000"}.items():
         printed = printed.replace(run.url(service), address)
-    return printed.replace(str(data), ".data"), read((data / "keyring.json").read_bytes()).signing.kid
+    return printed.replace(str(data), ".data"), kid
 
 
 def first_run_shown(document: str) -> list[Step]:

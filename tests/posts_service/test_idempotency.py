@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientError, ClientSession, web
 
-from dev import pair as processes
+from dev import service_process as processes
 from posts_service.handlers.posts import POSTS
 from posts_service.store.idempotency import IdempotencyStore
 from tests.api_client import SignedIn, posts_app, served

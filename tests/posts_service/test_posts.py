@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,13 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientSession
 
+from posts_service.app import create_database
 from posts_service.handlers.posts import POSTS
-from tests.api_client import Pair, posts_app, served
+from posts_service.model import Author, Edit, NewPost
+from posts_service.posts import Posts
+from posts_service.store.idempotency import IdempotencyStore
+from posts_service.store.posts import Found, PostStore
+from tests.api_client import Pair, posts_app, posts_settings, served
 from tests.posts_service.board import BOTH, MODERATOR, Board
 
 
@@ -465,3 +471,25 @@ async def _prepared(pool: Any) -> set[tuple[str, str]]:
         # a plan for all values is a bad one for most: a frequent word is no rare one
         assert {row["generic_plans"] for row in rows if "$1" in row["statement"]} == {0}
         return {(row[0], row[1]) for row in rows}
+
+
+async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_url: str, keyring_file: Path) -> None:
+    """A field added to Edit later is not lost when tags are changed together with it."""
+    bigger = make_dataclass("BiggerEdit", [("published", bool | None, None)], bases=(Edit,), frozen=True)
+    given: list[Any] = []
+
+    class Recording(PostStore):
+        async def change(self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None) -> Found | None:
+            given.append(edit)
+            return await super().change(post_id, by, edit, versions)
+
+    database, author = (
+        create_database(posts_settings(database_url, keyring_file)),
+        Author(uuid4(), "Ada", moderates=False),
+    )
+    async with database.opened():
+        rules = Posts(Recording(database), IdempotencyStore(database))
+        post = await rules.write(author, NewPost("A title", "Some text", []), None)
+        changed = await rules.edit(post.id, author, bigger(title="New", tags=[" News "], published=True), None)
+    assert (changed.title, changed.tags) == ("New", ["news"])
+    assert [(edit.title, edit.tags, edit.published) for edit in given] == [("New", ["news"], True)]

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.api_client import SignedIn
 from tests.postgres import Server
 from tests.posts_service.board import MODERATOR, person

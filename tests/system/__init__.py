@@ -1,1 +1,1 @@
-"""Tests of both services as one system."""
+"""Tests of both services together."""

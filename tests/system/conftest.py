@@ -1,4 +1,4 @@
-"""What tests of the whole system need."""
+"""Fixtures for tests of the whole system."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Both services together, over real sockets, by their two base URLs."""
+"""Both services together, over real sockets."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 from aiohttp import ClientSession
 from pytest_aiohttp import AiohttpServer
 
-from dev import pair as processes
+from dev import service_process as processes
 from tests.api_client import Pair, auth_app, new_email, posts_app
 from tests.postgres import Server
 from tests.system.path import walk_both, walk_posts
 
 
 async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path) -> None:
-    """Register, sign in, write, read, edit and delete, across the two services."""
+    """Users register, sign in, write, read, edit and delete posts across the two services."""
     auth = await aiohttp_server(auth_app(databases[0], keyring_file))
     posts = await aiohttp_server(posts_app(databases[1], keyring_file))
     async with ClientSession() as http:
@@ -26,7 +26,7 @@ async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[st
 async def test_posts_goes_on_without_auth(
     aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:
-    """With the auth service stopped and its database gone, whoever is signed in goes on reading and writing."""
+    """Users who are signed in can still read and write posts without the auth service and its database."""
     auth = await aiohttp_server(auth_app(databases[0], keyring_file))
     posts = await aiohttp_server(posts_app(databases[1], keyring_file))
     async with ClientSession() as http:
@@ -43,7 +43,7 @@ async def test_posts_goes_on_without_auth(
 async def test_the_whole_path_with_both_services_as_processes(
     databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:
-    """The same with each service in a process of its own, and again on posts once auth and its database are gone."""
+    """The path works with both services as processes, and its second part after auth and its database are gone."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession())
         services = []

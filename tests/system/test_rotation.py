@@ -1,4 +1,4 @@
-"""The rotation drill: the key is exchanged under load, and nobody notices; and the drill would notice."""
+"""The rotation drill: the key is replaced under load and no client notices; and if clients noticed, the drill would."""
 
 import asyncio
 import os
@@ -10,43 +10,42 @@ from pathlib import Path
 import psutil
 
 from auth_service import keys
-from dev import pair
-from dev.rotation import drill as rotation
-from dev.rotation.drill import Drill, drill
+from dev import service_process
+from tests.system.rotation.drill import CLIENTS, Drill, drill, rotate
 
 
-async def test_the_key_is_exchanged_under_load(databases: tuple[str, str], tmp_path: Path) -> None:
-    """Through add, a broken file, promote and retire, no request fails and no client is made to log in again."""
-    figures = await drill(databases, tmp_path, rotation.rotate, print)
+async def test_the_key_is_replaced_under_load(databases: tuple[str, str], tmp_path: Path) -> None:
+    """Through add, a broken file, promote and retire, no request fails and no client has to log in again."""
+    figures = await drill(databases, tmp_path, rotate, print)
     print(*figures.lines(), sep="\n")
     whole = figures.whole
     assert (whole.failures, whole.forced) == ([], 0)
     assert figures.is_good
 
-    # there was load all the time, and it went over from one key to the other
+    # there was load all the time, and it moved from the old key to the new one
     steps = {step.name: step for step in figures.steps}
     assert list(steps) == ["before", "add", "broken file", "promote", "wait", "retire"]
-    assert {request: count for request, count in whole.requests.items() if count < rotation.CLIENTS} == {}
-    assert min(step.requests.total() for step in (steps["before"], steps["wait"], steps["retire"])) > rotation.CLIENTS
+    assert {request: count for request, count in whole.requests.items() if count < CLIENTS} == {}
+    assert min(step.requests.total() for step in (steps["before"], steps["wait"], steps["retire"])) > CLIENTS
     [old, new] = whole.tokens
     assert keys.read(tmp_path / "keyring.json").kids == [new]
     assert set(steps["before"].tokens) == {old}
     assert set(steps["wait"].tokens) == {new}
     assert old not in steps["retire"].tokens
 
-    # a key that was never added, twice; one that is there while the file is broken; one whose tokens live
+    # promote: twice for a key that was never added, once while the file was broken; retire: while tokens live
     assert figures.refused["promote"] >= 3
     assert figures.refused["retire"] >= 1
 
 
-async def test_the_drill_notices_a_key_that_is_replaced(databases: tuple[str, str], tmp_path: Path) -> None:
-    """With a fresh keyring put over the old one, requests fail, clients must log in, and the drill says so."""
+async def test_the_drill_notices_an_abrupt_replacement(databases: tuple[str, str], tmp_path: Path) -> None:
+    """If a new keyring simply replaces the old one, requests fail, clients must log in, and the drill reports it."""
 
     async def replace(drill: Drill) -> None:
         await asyncio.sleep(1)
         fresh = tmp_path / "fresh.json"
         kid = keys.new(fresh)
-        drill.begin("replace", "a fresh key takes the place of the old one")
+        drill.begin("replace", "a new key replaces the old one")
         fresh.replace(drill.file)
         await drill.until_all(lambda ready: ready["kids"] == [kid])
         while not drill.figures.whole.forced:
@@ -59,11 +58,11 @@ async def test_the_drill_notices_a_key_that_is_replaced(databases: tuple[str, st
     assert [line for line in figures.lines() if line.startswith("failed ")]
 
 
-def test_ctrl_c_ends_the_drill_and_all_that_it_started(tmp_path: Path) -> None:
-    """Interrupted under load, the command says so in one line, and leaves neither a process nor a file."""
+def test_ctrl_c_ends_the_drill_and_everything_it_started(tmp_path: Path) -> None:
+    """Interrupted under load, the command says so in one line and leaves neither a process nor a file."""
     with subprocess.Popen(
-        [sys.executable, "-m", "dev.rotation"],
-        cwd=pair.ROOT,
+        [sys.executable, "-m", "tests.system.rotation"],
+        cwd=service_process.ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,7 +74,7 @@ def test_ctrl_c_ends_the_drill_and_all_that_it_started(tmp_path: Path) -> None:
         command.send_signal(signal.SIGINT)
         _, complaint = command.communicate(timeout=60)
     assert command.returncode == 1
-    assert complaint.splitlines()[-1] == "rotation drill: interrupted; everything that it started is stopped"
+    assert complaint.splitlines()[-1] == "rotation drill: interrupted; everything that it started has been stopped"
     assert len(started) >= 5
     _, alive = psutil.wait_procs(started, timeout=15)
     assert alive == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from dev.pair import free_port
+from dev.service_process import free_port
 from tests.api_client import Pair, posts_app, served
 
 

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.api_client import Pair
 from tests.raw_http import exchange
@@ -76,6 +78,25 @@ async def test_a_broken_chunk_is_the_clients_fault(pair: Pair) -> None:
     status, _, body = await exchange(pair.auth, head + b"5\r\n{}{}{\r\nzz\r\n")
     assert status == b"HTTP/1.1 400 Bad Request"
     assert json.loads(body)["code"] == "request_malformed"
+
+
+async def test_other_applications_are_left_alone(pair: Pair) -> None:
+    """An aiohttp application of someone else in the same process behaves as aiohttp made it."""
+
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    async with TestServer(app) as theirs:
+        base = str(theirs.make_url("")).rstrip("/")
+        assert (await exchange(pair.posts, b"nonsense\r\n\r\n"))[1]["Content-Type"] == "application/problem+json"
+        status, headers, body = await exchange(base, b"nonsense\r\n\r\n")
+        assert status.startswith(b"HTTP/1.0 400")
+        assert "aiohttp" in headers["Server"]
+        assert b"problem" not in body
+        ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: the-unexpected\r\n\r\n"
+        assert (await exchange(base, ask))[0].startswith(b"HTTP/1.1 417")
 
 
 async def test_an_expectation_is_met_or_ignored(pair: Pair) -> None:

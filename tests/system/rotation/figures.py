@@ -1,4 +1,4 @@
-"""What is counted in the course of a drill, and the table that is made of it."""
+"""What a drill counts, and the table that it prints."""
 
 import time
 from collections import Counter
@@ -10,36 +10,36 @@ SHOWN_FAILURES = 10
 
 @dataclass
 class Step:
-    """What happened in one step of the drill; a request belongs to the step in which it was sent."""
+    """The events of one step of the drill. A request belongs to the step in which it was sent."""
 
     name: str
     began: float
     ended: float = 0.0
     noticed: float | None = None
-    """Seconds until all replicas went by the changed file, where the step changed it."""
+    """Seconds until all replicas had noticed the changed key file, if the step changed it."""
     requests: Counter[str] = field(default_factory=Counter)
-    """Those of the clients, by method and path."""
+    """Requests of the clients, by method and path."""
     failures: list[str] = field(default_factory=list)
-    """What was not answered as expected: the step, the request and the answer."""
+    """Unexpected answers: the step, the request and the answer."""
     planned: int = 0
-    """Log-ins in good time before the token expires, and the first one of each client."""
+    """Each client's first log-in, and those well before its token expires."""
     forced: int = 0
     """Log-ins because a token was refused."""
     tokens: Counter[str] = field(default_factory=Counter)
-    """What the log-ins gave, by the kid of the key that signed."""
+    """Tokens issued, by the kid of the signing key."""
 
 
 @dataclass
 class Figures:
-    """What a drill found out."""
+    """The results of a drill."""
 
     steps: list[Step] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-    """How often a command of the operator was refused, by its name: promote, retire."""
+    """How often a `keys` command of the operator was refused, by its name: promote, retire."""
 
     @property
     def step(self) -> Step:
-        """The present one, or the last."""
+        """The current step, or the last one."""
         return self.steps[-1]
 
     def begin(self, name: str) -> None:
@@ -49,12 +49,12 @@ class Figures:
         self.steps.append(Step(name, began=time.monotonic()))
 
     def end(self) -> None:
-        """End the present step."""
+        """End the current step."""
         self.step.ended = time.monotonic()
 
     @property
     def whole(self) -> Step:
-        """All steps as one."""
+        """The sum of all steps."""
         whole = Step("all", self.steps[0].began, self.step.ended)
         for step in self.steps:
             whole.requests += step.requests
@@ -66,11 +66,11 @@ class Figures:
 
     @property
     def is_good(self) -> bool:
-        """Whether no client noticed anything, and at every step there were clients that could have."""
+        """Whether no client noticed anything, although there was load in every step."""
         return not self.whole.failures and not self.whole.forced and all(step.requests for step in self.steps)
 
     def lines(self) -> Iterator[str]:
-        """The figures as a table, for a person."""
+        """Yield the figures as a table with explanations."""
         whole = self.whole
         kids = list(whole.tokens)
         keys = "".join(f"{f'key {number}':>7}" for number in range(1, len(kids) + 1))
@@ -83,9 +83,9 @@ class Figures:
                 f"  {len(step.failures):6}  {step.forced:6}  {step.planned:7}  {'':10}{tokens}"
             )
         yield ""
-        yield "noticed    seconds until all replicas went by the changed file"
+        yield "noticed    seconds until all replicas had noticed the changed key file"
         yield "forced     log-ins because a token was refused"
-        yield "planned    log-ins in good time before the token expires, and the first one of each client"
+        yield "planned    each client's first log-in, and those well before its token expires"
         yield from (f"key {number}      {kid}" for number, kid in enumerate(kids, 1))
         yield "requests   " + ", ".join(f"{count} {request}" for request, count in sorted(whole.requests.items()))
         yield "refused    " + ", ".join(f"keys {command} ({count})" for command, count in self.refused.items())

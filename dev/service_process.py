@@ -1,4 +1,4 @@
-"""A service or the console as a process of its own, as it runs anywhere else: started, waited for, stopped."""
+"""A service or the console as a process, run as in production: started, awaited, stopped."""
 
 import http.client
 import os
@@ -20,22 +20,22 @@ HOST = "127.0.0.1"
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
-"""More than a service takes to finish what is under way."""
+"""Longer than a service takes to finish the requests in progress."""
 
-# what the caller's shell may have for other programs. All else goes through: ACCESS_TOKEN_SECONDS=60 make run
-_OURS = ("HOST", "PORT", "METRICS_PORT", "MIGRATE", "LOG_FORMAT")
-_OUR_PREFIXES = ("DATABASE_", "JWT_", "PG")
+# The caller's shell may have these for other programs. All others are passed on: ACCESS_TOKEN_SECONDS=60 make run
+_NOT_PASSED_ON = ("HOST", "PORT", "METRICS_PORT", "MIGRATE", "LOG_FORMAT")
+_PREFIXES_NOT_PASSED_ON = ("DATABASE_", "JWT_", "PG")
 
 
 @dataclass(frozen=True)
 class Service:
-    """One that was started: `auth`, `posts` or `console`."""
+    """A started process: `auth`, `posts` or `console`."""
 
     name: str
     port: int
     process: psutil.Popen
     health: str = "/health/ready"
-    """Where it says that it can work."""
+    """Path that answers 200 once the service is ready."""
 
     @property
     def url(self) -> str:
@@ -52,56 +52,36 @@ def start(
     more: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
 ) -> Service:
-    """Start `python -m <name>_service serve`; it is not ready yet.
+    """Start `auth` or `posts` without waiting until it is ready.
 
-    Args:
-        name: auth or posts.
-        port: Where it listens, on 127.0.0.1.
-        database_url: Its database.
-        keyring: The key file.
-        more: Variables that come on top.
-        log: Where its log goes; None: to the caller's standard error.
+    `more` has additional variables. Without `log`, the log goes to the caller's standard error.
     """
-    signs_for = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
-    settings = {
-        **signs_for,  # a third service, added beside the pair
-        "DATABASE_URL": database_url,
-        "JWT_KEYRING_FILE": str(keyring),
-        **(more or {}),
-    }
+    # needed to add a third service to the pair; other JWT_ variables are not passed on
+    audiences = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}
+    settings = {**audiences, "DATABASE_URL": database_url, "JWT_KEYRING_FILE": str(keyring), **(more or {})}
     return Service(name, port, _serve(f"{name}_service", port, settings, log))
 
 
 def start_console(*, port: int, auth_url: str, posts_url: str, gallery: Path) -> Service:
-    """Start `python -m console serve`; it is not ready yet.
-
-    Args:
-        port: Where it listens, on 127.0.0.1.
-        auth_url: Base URL of the auth service, as the browser reaches it.
-        posts_url: Base URL of the posts service, likewise.
-        gallery: The tokens that are well signed and must be refused.
-    """
+    """Start the console without waiting until it is ready; the base URLs are those for the browser."""
     settings = {"AUTH_URL": auth_url, "POSTS_URL": posts_url, "GALLERY_FILE": str(gallery)}
-    # it depends on nothing, so that being alive is being ready
     return Service("console", port, _serve("console", port, settings), health="/health/live")
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment without what would lead a service astray."""
+    """Return the caller's environment without variables that would change a service's settings by accident."""
     return {
-        name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith(_OUR_PREFIXES)
+        name: value
+        for name, value in os.environ.items()
+        if name not in _NOT_PASSED_ON and not name.startswith(_PREFIXES_NOT_PASSED_ON)
     }
 
 
 def wait_until_ready(services: Sequence[Service], pause: Callable[[float], object] = time.sleep) -> None:
-    """Return once each of them says that it can work.
-
-    Args:
-        services: Those that were started.
-        pause: Called with seconds while waiting; what it raises goes to the caller.
+    """Return once every service is ready.
 
     Raises:
-        Failure: one ended, or is not ready after READY_SECONDS.
+        Failure: one of them ended, or is not ready after READY_SECONDS.
     """
     deadline = time.monotonic() + READY_SECONDS
     waiting = list(services)
@@ -115,19 +95,19 @@ def wait_until_ready(services: Sequence[Service], pause: Callable[[float], objec
 
 
 def fail_if_ended(service: Service) -> None:
-    """Raise Failure if the process is gone."""
+    """Raise Failure if the process has ended."""
     status = service.process.poll()
     if status is not None:
         raise Failure(f"the {service.name} service {processes.how_it_ended(status)}")
 
 
 def stop(services: Sequence[Service]) -> None:
-    """Let them finish what is under way, all at the same time; what does not end is killed."""
+    """Stop services at the same time, letting them finish requests in progress; kill those that don't end."""
     processes.end([service.process for service in services], signal.SIGTERM, seconds=STOP_SECONDS)
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -140,14 +120,14 @@ def _serve(module: str, port: int, settings: Mapping[str, str], log: IO[bytes] |
         cwd=ROOT,
         env={**environment(), "HOST": HOST, "PORT": str(port), "LOG_FORMAT": "text", **settings},
         stderr=log,
-        start_new_session=True,  # Ctrl-C is for whoever started it, who then stops it in order
+        start_new_session=True,  # Ctrl-C then reaches the runner alone, which stops everything in order
     )
 
 
 def _is_ready(service: Service) -> bool:
     if service.process.poll() is not None:
-        return False  # whoever answers on its port is another
-    connection = http.client.HTTPConnection(HOST, service.port, timeout=2)  # not by a proxy, as urllib would
+        return False  # another program may be answering on its port
+    connection = http.client.HTTPConnection(HOST, service.port, timeout=2)  # unlike urllib, ignores proxy settings
     try:
         connection.request("GET", service.health)
         return connection.getresponse().status == http.client.OK
