@@ -1,85 +1,90 @@
 # `make` lists the targets.
 PYTHON ?= python3
 
-# brings .venv up to a lock file of requirements/, and does nothing where it is. One that works is kept, unless PYTHON
-# was named by hand and is another version
+# updates .venv to a lock file in requirements/, if it isn't up to date. A working .venv is kept, unless PYTHON was
+# given on the command line and is a different version
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-compose lint lock fuzz bench rotate-demo screenshots
-help: ## list the targets
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose lint lock fuzz bench rotate-demo screenshots
+help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-# exec: whoever ends make ends the runner, and not a shell in between
-run: ## serve both and the console, with an embedded Postgres (AUTH_PORT, POSTS_PORT, CONSOLE_PORT, DATA_DIR move it)
+# exec, so that a signal to make reaches the runner and not a shell in between
+run: ## run both services and the console with an embedded Postgres (AUTH_PORT, POSTS_PORT, CONSOLE_PORT, DATA_DIR)
 	@$(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev run
 
-# what follows must work without a network, so it takes the environment as it is
-stop-auth: ## end the auth service of `make run` and nothing else, to see posts go on (its database stays)
+# these must work without a network, so they use .venv as it is
+stop-auth: ## stop only the auth service of `make run`, to show that posts keeps working; its database keeps running
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev stop-auth
 
-start-auth: ## start it again
+start-auth: ## start the auth service again
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev start-auth
 
-stop: ## end what `make run` started, also when it was killed
+stop: ## stop everything that `make run` started, even if it was killed
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev stop
 
-reset: ## stop, then delete what `make run` keeps: the databases, the key file and what is signed with it
+reset: ## stop, then delete the data of `make run`: databases, key file, and the tokens signed with it
 	@test -x .venv/bin/python || $(ENVIRONMENT) dev
 	@exec $(IN_VENV) dev reset
 
 seed: ## add made-up posts to the running posts service, to see long lists (POSTS=1000)
 	@exec $(IN_VENV) dev seed --posts $(or $(POSTS),1000)
 
-# a file's tests share what they are tried on, so they stay in one process
-PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+# the tests of a file share services, so they stay in one process; files start in the order of testpaths, longest first
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-test-fast: ## the tests without processes of their own and long runs, in half a minute
+test-fast: ## all tests but the slow ones, in half a minute
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' tests/attacks tests/auth_service tests/posts_service tests/shared \
-		$(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' $(ARGS)
 
-test-compose: ## build the images, bring the containers up from nothing, and walk the path through them
+# These folders have every test of the stores, the migrations and the pool; the other tests can't tell one Postgres from
+# another.
+test-database: ## the tests of everything that runs SQL, to try them on another Postgres (TEST_DATABASE=container)
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
+
+test-compose: ## build the images, start the containers from nothing, and test them from outside and inside
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest tests/compose $(ARGS)
 
-lint: ## style, format, types, import rules
+lint: ## check style, format, types and import rules
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) mypy
-	@$(IN_VENV) pytest -q tests/test_imports.py
+	@$(IN_VENV) pytest -q tests/test_imports.py tests/test_http_at_the_edge.py
 
 fuzz: ## a million random and mutated tokens against a running service (FUZZ_TOKENS=… for fewer); takes half an hour
 	@$(ENVIRONMENT) test
 	@FUZZ_TOKENS=$${FUZZ_TOKENS:-1000000} exec $(IN_VENV) pytest -s tests/attacks/test_fuzz.py $(ARGS)
 
-bench: ## what verifying a token costs, what log-ins cost the others, what the last of a million posts costs
+bench: ## measure verifying a token, log-ins under load, and paging through a million posts
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) benchmarks.verify
 	@$(IN_VENV) benchmarks.logins
 	@$(IN_VENV) benchmarks.paging
 
-rotate-demo: ## replace the shared secret under load, before your eyes
+rotate-demo: ## replace the shared secret under load while you watch
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) tests.system.rotation
 
-screenshots: ## make the pictures of the console in docs/, with this machine's Chromium
+screenshots: ## take the screenshots of the console in docs/, with this machine's Chromium
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) tests.console.screenshots
 
 COMPILE = .venv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-lock: ## bring requirements/*.txt up to requirements/*.in (UPGRADE=--upgrade for the newest)
+lock: ## update requirements/*.txt from requirements/*.in (UPGRADE=--upgrade for the newest versions)
 	@$(ENVIRONMENT) test
 	$(COMPILE) $(UPGRADE) requirements/test.in -o requirements/test.txt
 	$(COMPILE) $(UPGRADE) --no-deps requirements/docs.in -o requirements/docs.txt

@@ -163,7 +163,7 @@ def _read(file: Path) -> bytes:
 
 
 def _write(file: Path, entries: list[Entry]) -> None:
-    """Replace the file atomically. A link stays a link, and whoever could read the file still can."""
+    """Replace the file atomically. A link stays a link, and the file's readers keep access."""
     target = file.resolve()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     content = json.dumps({"keys": entries}, indent=2) + "\n"

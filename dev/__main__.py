@@ -41,7 +41,7 @@ def stop_auth(directory: DataDirectory) -> None:
     """Stop the auth service of a run."""
     directory.ask(STOP_AUTH)
     say(
-        "auth is stopped; posts goes on without it, and `make start-auth` brings it back\n"
+        "auth is stopped; posts keeps working without it. `make start-auth` starts auth again\n"
         "(its database keeps running, since both are on one Postgres; `docker compose stop auth auth-db` stops both)"
     )
 

@@ -29,8 +29,8 @@ _POLL_SECONDS = 0.05
 # the record comes last: while it is there, `make reset` can be tried again
 # fmt: off
 _MADE = (
-    "postgres", "postgres.new", "postgres-programs", "postgres.log", "keyring.json", ".keyring.json.*.new", "account-keyring.json",
-    ".account-keyring.json.*.new",
+    "postgres", "postgres.new", "postgres-programs", "postgres.log",
+    "keyring.json", ".keyring.json.*.new", "account-keyring.json", ".account-keyring.json.*.new",
     "gallery.json", "*-auth.request", "run.lock", "processes.new", "processes.json",
 )
 # fmt: on

@@ -16,7 +16,7 @@ if sys.version_info < (3, 11):
         os.execv(PYTHON, [PYTHON] + sys.argv)
     sys.exit(
         "Python {}.{}.{} ({}) is too old; this project needs 3.11 to 3.13."
-        " Choose another one: make run PYTHON=python3.12".format(*sys.version_info[:3], sys.executable)
+        " Choose a newer or older one: make run PYTHON=python3.12".format(*sys.version_info[:3], sys.executable)
     )
 
 import argparse

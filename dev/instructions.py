@@ -26,7 +26,7 @@ posts  {urls["posts"]}
 
 up after {seconds:.1f} s. Data and key: {data}{outside}
 Ctrl-C or `make stop` ends everything and keeps the data; `make reset` deletes the data.
-`make stop-auth` ends auth alone while posts goes on; `make start-auth` brings auth back.{moved}
+`make stop-auth` stops only auth; posts keeps working. `make start-auth` starts auth again.{moved}
 
 Without a browser: paste these lines into another terminal to register, log in, create a post and list the posts.
 (The second time, the first line answers 409, because the account exists.)

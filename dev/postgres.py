@@ -198,9 +198,9 @@ class Postgres:
 
 
 @contextmanager
-def temporary(*, durable: bool = False) -> Iterator[Postgres]:
-    """Run a server on a temporary data folder for the duration of the block."""
-    usual = Path(tempfile.gettempdir())
+def temporary(parent: Path | None = None, *, durable: bool = False) -> Iterator[Postgres]:
+    """Run a server on a temporary data folder for the duration of the block; `parent` is where to make the folder."""
+    usual = parent or Path(tempfile.gettempdir())
     folder = new_folder(Path("/tmp") if closed_folders(usual) else usual)  # noqa: S108
     try:
         with Postgres(folder / "postgres", durable=durable).started() as server:

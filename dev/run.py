@@ -143,7 +143,7 @@ class Run:
             say("auth: stopping, as requested by `make stop-auth`")
             service_process.stop([auth])
             self.record()
-            say("auth: stopped; posts goes on, and `make start-auth` brings auth back")
+            say("auth: stopped; posts keeps working. `make start-auth` starts auth again")
 
     def _start_auth(self) -> None:
         if "auth" in self._services:

@@ -55,7 +55,8 @@ def start(
 ) -> Service:
     """Start `auth` or `posts` without waiting until it is ready.
 
-    Only auth gets the account keyring that belongs to `keyring`. `more` has additional variables. Without `log`, the log goes to the caller's standard error.
+    Only auth gets the account keyring that belongs to `keyring`. `more` has additional variables. Without `log`, the
+    log goes to the caller's standard error.
     """
     # needed to add a third service to the pair; other JWT_ variables are not passed on
     audiences = {"JWT_AUDIENCES": os.environ["JWT_AUDIENCES"]} if "JWT_AUDIENCES" in os.environ else {}

@@ -1,5 +1,6 @@
 """Both services on real sockets, and a client of their two base URLs."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import auth_service.app
 import auth_service.settings
 import posts_service.app
 import posts_service.settings
+from auth_service.passwords import PasswordHasher
 from dev.service_process import account_keyring
 from shared.http.application import Clock
 from shared.http.server import Runner
@@ -134,16 +136,20 @@ def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> p
     )
 
 
-def auth_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
+def auth_app(
+    database_url: str,
+    keyring: Path | None,
+    clock: Clock = time.time,
+    hasher: PasswordHasher | None = None,
+    **changes: Any,
+) -> web.Application:
     """An auth service, not yet started."""
-    settings = auth_settings(database_url, keyring, **changes)
-    return auth_service.app.create_app(settings, clock) if clock else auth_service.app.create_app(settings)
+    return auth_service.app.create_app(auth_settings(database_url, keyring, **changes), clock, hasher)
 
 
-def posts_app(database_url: str, keyring: Path | None, clock: Clock | None = None, **changes: Any) -> web.Application:
+def posts_app(database_url: str, keyring: Path | None, clock: Clock = time.time, **changes: Any) -> web.Application:
     """A posts service, not yet started."""
-    settings = posts_settings(database_url, keyring, **changes)
-    return posts_service.app.create_app(settings, clock) if clock else posts_service.app.create_app(settings)
+    return posts_service.app.create_app(posts_settings(database_url, keyring, **changes), clock)
 
 
 class _Server(TestServer):

@@ -22,6 +22,7 @@ def test_the_rules_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "statement", "contract"),
     [

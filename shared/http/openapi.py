@@ -182,7 +182,7 @@ def _responses(route: Route, schemas: Mapping[int, Json]) -> dict[str, Json]:
     for status, kinds in by_status.items():
         codes = sorted(kind.code for kind in kinds)
         found[str(status)] = {
-            "description": HTTPStatus(status).phrase,
+            "description": problems.phrase(HTTPStatus(status)),
             "headers": _headers(
                 _HEADERS_OF_STATUS.get(status, ()), [_CHALLENGE] if any(map(problems.bearer_error, kinds)) else []
             ),

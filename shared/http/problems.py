@@ -28,6 +28,12 @@ STATUS: Mapping[Kind, HTTPStatus] = {
     Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+_PHRASES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Entity",
+}
+"""Phrases that differ between versions of Python, and must not here."""
+
 BEARER_ERRORS: Mapping[Kind, str] = {
     Kind.TOKEN_REFUSED: "invalid_token",
     Kind.AUTHENTICATION_TOO_OLD: "insufficient_user_authentication",  # RFC 9470 section 3
@@ -65,6 +71,11 @@ def status_of(error: DomainError | type[DomainError]) -> HTTPStatus:
     return kind.status if issubclass(kind, HttpError) else STATUS[kind.kind]
 
 
+def phrase(status: HTTPStatus) -> str:
+    """Return the phrase of a status."""
+    return _PHRASES.get(status, status.phrase)
+
+
 def bearer_error(error: DomainError | type[DomainError]) -> str | None:
     """Return the error code of RFC 6750 section 3.1, or None if no token is at fault."""
     kind = error if isinstance(error, type) else type(error)
@@ -76,7 +87,7 @@ def content(error: DomainError, request_id: str) -> dict[str, object]:
     status = status_of(error)
     body: dict[str, object] = {
         "type": "about:blank",
-        "title": status.phrase,
+        "title": phrase(status),
         "status": int(status),
         "detail": error.detail,
         "code": error.code,

@@ -144,7 +144,7 @@ class Keyring:
     says why.
 
     Args:
-        file: A key file. Links are followed anew at each read, so that a mounted secret can be swapped.
+        file: A key file. Links are resolved at each read, so that a mounted secret can be swapped.
         text: The content of a key file, for environments without files.
         clock: A monotonic clock in seconds, for pacing the checks of the file.
 

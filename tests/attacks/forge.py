@@ -8,21 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 NOW = 1_800_000_000
+
+
+def kid_of(secret: bytes) -> str:
+    """The id of a key."""
+    return base64.urlsafe_b64encode(hmac.digest(secret, b"key id", hashlib.sha256)[:12]).decode()
+
+
+def keyring(secret: bytes) -> str:
+    """A key file with one key."""
+    encoded_key = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+    entry = {"kty": "oct", "alg": "HS256", "use": "sig", "kid": kid_of(secret), "k": encoded_key}
+    return json.dumps({"keys": [entry]})
+
+
 SECRET = bytes(range(7, 39))
-KID = base64.urlsafe_b64encode(hmac.digest(SECRET, b"key id", hashlib.sha256)[:12]).decode()
-KEYRING = json.dumps(
-    {
-        "keys": [
-            {
-                "kty": "oct",
-                "alg": "HS256",
-                "use": "sig",
-                "kid": KID,
-                "k": base64.urlsafe_b64encode(SECRET).rstrip(b"=").decode(),
-            }
-        ]
-    }
-)
+KID = kid_of(SECRET)
+KEYRING = keyring(SECRET)
+OTHER_SECRET = bytes(range(64, 96))
+OTHER_KID = kid_of(OTHER_SECRET)
+OTHER_KEYRING = keyring(OTHER_SECRET)
 HEADER: dict[str, Any] = {"alg": "HS256", "typ": "at+jwt", "kid": KID}
 CLAIMS: dict[str, Any] = {
     "iss": "auth",

@@ -15,6 +15,7 @@ from auth_service.model import Role
 from shared.base64url import decode
 from shared.database.pool import Connection, Database
 from tests.api_client import PASSWORD, Pair, Reply, auth_app, new_email, served
+from tests.auth_service.hashing import COST, CountingHasher
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,18 @@ class Tokens:
     """What a log-in or a refresh gave."""
 
     access: str
+    account: str
     refresh: str
 
     @property
     def claims(self) -> dict[str, Any]:
         """What stands in the access token."""
-        claims: dict[str, Any] = json.loads(decode(self.access.split(".")[1]))
-        return claims
+        return claims_of(self.access)
+
+    @property
+    def account_claims(self) -> dict[str, Any]:
+        """What stands in the account token."""
+        return claims_of(self.account)
 
     @property
     def session(self) -> UUID:
@@ -50,6 +56,7 @@ class Auth(Pair):
     """A client of the service, what it is made of, and a connection to the database that it is on."""
 
     app: web.Application = field(repr=False)
+    hasher: CountingHasher = field(repr=False)
     database: asyncpg.Connection = field(repr=False)
 
     async def ask(self, method: str, path: str, json: object = None, token: str | None = None, **more: Any) -> Reply:
@@ -139,13 +146,16 @@ async def frozen(database: asyncpg.Connection) -> AsyncIterator[Frozen]:
 
 
 @asynccontextmanager
-async def alone(database_url: str, keyring: Path, **changes: Any) -> AsyncIterator[Auth]:
-    """Serve it on this database for as long as the block lasts; `changes` are settings."""
-    app = auth_app(database_url, keyring, **changes)
+async def alone(
+    database_url: str, keyring: Path, hasher: CountingHasher | None = None, **changes: Any
+) -> AsyncIterator[Auth]:
+    """Serve it on this database for the duration of the block; `changes` are settings."""
+    hasher = hasher or CountingHasher(changes.get("bcrypt_cost", COST))
+    app = auth_app(database_url, keyring, hasher=hasher, **changes)
     async with served(app) as auth, ClientSession() as http:
         database = await asyncpg.connect(database_url)
         try:
-            yield Auth(auth, "", http, app, database)
+            yield Auth(auth, "", http, app, hasher, database)
         finally:
             await database.close()
 
@@ -153,7 +163,13 @@ async def alone(database_url: str, keyring: Path, **changes: Any) -> AsyncIterat
 def tokens_of(reply: Reply) -> Tokens:
     """The tokens of a log-in or a refresh that succeeded."""
     assert reply.status == 200, reply
-    return Tokens(reply.body["access_token"], reply.body["refresh_token"])
+    return Tokens(reply.body["access_token"], reply.body["account_token"], reply.body["refresh_token"])
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """The claims of a token, unverified."""
+    claims: dict[str, Any] = json.loads(decode(token.split(".")[1]))
+    return claims
 
 
 def says(reply: Reply) -> tuple[int, str]:

@@ -16,8 +16,6 @@ from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, alone, says
 from tests.auth_service.commands import Operator, Said, environment
 
-pytestmark = pytest.mark.slow
-
 BOSS = "boss@example.org"
 NEW = "another passphrase altogether"
 CTRL_D = "\x04"
@@ -48,6 +46,7 @@ async def accounts(database_url: str) -> list[tuple[str, str, bool]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.slow
 async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
     """On an empty database one command makes an admin, who can sign in and administer; the password is not shown."""
     words = ("users", "create", BOSS, "--name", "The Boss", "--role", "admin")
@@ -57,18 +56,19 @@ async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
     assert PASSWORD not in said.output + said.errors
     async with alone(database_url, keyring_file) as auth:
         tokens = await auth.sign_in(BOSS)
-        assert (await auth.ask("GET", "/users", token=tokens.access)).status == 200
+        assert (await auth.ask("GET", "/users", token=tokens.account)).status == 200
         [event] = await auth.database.fetch("SELECT * FROM audit_events WHERE event = 'created'")
         assert (str(event["user_id"]), event["actor_id"]) == (tokens.claims["sub"], None)
         assert (event["address"], event["detail"]) == (None, "role admin")
 
 
+@pytest.mark.slow
 async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operator: Operator) -> None:
     """Role, disable, enable and password act on the running service at once; list shows what is."""
     member = await own_auth.join("Grace")
     promoted = await operator(database_url, "users", "role", member.email.upper(), "admin")
     assert promoted.output.split()[:3] == [str(member.id), "admin", "enabled"]
-    assert (await own_auth.me(member.tokens.access)).body["role"] == "admin"
+    assert (await own_auth.me(member.tokens.account)).body["role"] == "admin"
     listed = await operator(database_url, "users", "list")
     other = await operator(database_url, "users", "create", BOSS, "--name", "Boss", "--role", "admin", given=NEW)
     assert other.status == 0
@@ -76,7 +76,7 @@ async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operato
 
     disabled = await operator(database_url, "users", "disable", member.email)
     assert re.match(rf"{member.id}  admin      disabled \d{{4}}-\d\d-\d\d ", disabled.output)
-    assert says(await own_auth.me(member.tokens.access)) == (401, "session_ended")
+    assert says(await own_auth.me(member.tokens.account)) == (401, "session_ended")
     assert says(await own_auth.login(member.email)) == (401, "credentials_invalid")
     enabled = await operator(database_url, "users", "enable", member.email)
     assert "enabled" in enabled.output
@@ -84,7 +84,7 @@ async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operato
 
     changed = await operator(database_url, "users", "password", member.email, given=NEW + "\n")
     assert (changed.status, changed.output) == (0, f"{member.email} has a new password; all sessions were ended\n")
-    assert says(await own_auth.me(tokens.access)) == (401, "session_ended")
+    assert says(await own_auth.me(tokens.account)) == (401, "session_ended")
     assert says(await own_auth.login(member.email)) == (401, "credentials_invalid")
     await own_auth.sign_in(member.email, NEW)
 
@@ -113,6 +113,7 @@ async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Op
     assert sorted(line.split()[3] for line in lines) == sorted(f"u{number}" for number in range(1, 251))
 
 
+@pytest.mark.slow
 async def test_what_can_not_be_done_is_one_line_and_status_1(
     own_auth: Auth, database_url: str, operator: Operator
 ) -> None:
@@ -158,7 +159,7 @@ async def test_what_can_not_be_done_is_one_line_and_status_1(
         text = given if isinstance(given, str) else given.decode(errors="replace")
         assert not text.strip() or text.strip() not in said.errors
     assert await own_auth.database.fetch("SELECT * FROM users") == before
-    assert (await own_auth.me(boss.tokens.access)).status == 200
+    assert (await own_auth.me(boss.tokens.account)).status == 200
 
 
 async def test_a_password_is_not_taken_from_the_command_line(database_url: str, operator: Operator) -> None:
@@ -185,6 +186,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
     await connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "refusal"),
     [
@@ -243,9 +245,9 @@ async def test_audit_prints_who_did_what_when_and_from_where(
 ) -> None:
     """One line an event, the newest last, of all accounts or of one, as many as wanted."""
     boss, member = await own_auth.join(role="admin"), await own_auth.join()
-    await own_auth.ask("PATCH", f"/users/{member.id}", {"role": "moderator"}, boss.tokens.access)
+    await own_auth.ask("PATCH", f"/users/{member.id}", {"role": "moderator"}, boss.tokens.account)
     headers = {"X-Forwarded-For": "192.0.2.1"}
-    await own_auth.ask("POST", "/logout", token=member.tokens.access, headers=headers)
+    await own_auth.ask("POST", "/logout", token=member.tokens.account, headers=headers)
     every = await operator(database_url, "audit")
     found = [EVENT.fullmatch(line) for line in every.output.splitlines()]
     assert [match and match[1] for match in found] == [
@@ -275,7 +277,7 @@ async def test_audit_of_a_deleted_account_goes_by_its_id(own_auth: Auth, databas
     await own_auth.join()
     before = await operator(database_url, "audit", str(member.id))
     assert before == await operator(database_url, "audit", member.email)
-    deleted = await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.access)
+    deleted = await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.account)
     assert deleted.status == 204
     assert "no such user" in (await operator(database_url, "audit", member.email)).refusal
     found = (await operator(database_url, "audit", str(member.id))).output.splitlines()

@@ -99,10 +99,10 @@ async def test_the_end_of_a_session_is_recorded(auth: Auth) -> None:
     first, second, third, fourth = opened
     await do("POST", "/logout", {"refresh_token": first.refresh}, None, 204, out(first.session))
     await do("POST", "/logout", {"refresh_token": first.refresh}, None, 204)
-    await do("POST", "/logout", None, second.access, 204, out(second.session))
-    await do("POST", "/logout", None, second.access, 204)
-    await do("DELETE", f"/sessions/{third.session}", None, fourth.access, 204, out(third.session))
-    await do("DELETE", "/sessions", None, fourth.access, 204, out(fourth.session))
+    await do("POST", "/logout", None, second.account, 204, out(second.session))
+    await do("POST", "/logout", None, second.account, 204)
+    await do("DELETE", f"/sessions/{third.session}", None, fourth.account, 204, out(third.session))
+    await do("DELETE", "/sessions", None, fourth.account, 204, out(fourth.session))
 
 
 async def test_what_is_expired_does_not_end_once_more(auth: Auth) -> None:
@@ -112,16 +112,16 @@ async def test_what_is_expired_does_not_end_once_more(auth: Auth) -> None:
     over = await auth.sign_in(member.email)
     await auth.expire(over.session)
     await do("POST", "/logout", {"refresh_token": over.refresh}, None, 204)
-    await do("POST", "/logout", None, over.access, 204)
+    await do("POST", "/logout", None, over.account, 204)
     left = Recorded("logged_out", member.id, member.id, member.tokens.session, ADDRESS, None)
-    await do("DELETE", "/sessions", None, member.tokens.access, 204, left)
+    await do("DELETE", "/sessions", None, member.tokens.account, 204, left)
 
 
 async def test_passwords_and_deletion_are_recorded(auth: Auth) -> None:
     """A change of password and the end of an account, and every wrong password on the way there."""
     do = Deeds(auth)
     member = await auth.join()
-    token = member.tokens.access
+    token = member.tokens.account
     failed = Recorded("password_check_failed", member.id, member.id, None, ADDRESS, None)
     changed = Recorded("password_changed", member.id, member.id, member.tokens.session, ADDRESS, None)
     body = {"current_password": "a wrong passphrase", "new_password": NEW}
@@ -142,7 +142,7 @@ async def test_what_an_admin_does_is_recorded(auth: Auth) -> None:
     def by_boss(event: str, detail: str | None = None) -> Recorded:
         return Recorded(event, member.id, boss.id, None, ADDRESS, detail)
 
-    path, token = f"/users/{member.id}", boss.tokens.access
+    path, token = f"/users/{member.id}", boss.tokens.account
     await do("PATCH", path, {"role": "moderator"}, token, 200, by_boss("role_changed", "moderator"))
     await do("PATCH", path, {"disabled": True}, token, 200, by_boss("disabled"))
     await do("PATCH", path, {"disabled": False}, token, 200, by_boss("enabled"))
@@ -160,11 +160,11 @@ async def test_what_is_refused_is_not_recorded_as_done(own_auth: Auth) -> None:
     for method, path, body, token, status in (
         ("POST", "/register", {"email": member.email, "password": PASSWORD, "name": "A"}, None, 409),
         ("POST", "/register", {"email": new_email(), "password": "short", "name": "A"}, None, 422),
-        ("PATCH", f"/users/{boss.id}", {"role": "user"}, boss.tokens.access, 409),
-        ("PATCH", f"/users/{boss.id}", {"role": "root"}, boss.tokens.access, 422),
-        ("PATCH", f"/users/{boss.id}", {"disabled": True}, member.tokens.access, 403),
-        ("DELETE", f"/sessions/{boss.tokens.session}", None, member.tokens.access, 404),
-        ("DELETE", "/me", {"password": PASSWORD}, boss.tokens.access, 409),
+        ("PATCH", f"/users/{boss.id}", {"role": "user"}, boss.tokens.account, 409),
+        ("PATCH", f"/users/{boss.id}", {"role": "root"}, boss.tokens.account, 422),
+        ("PATCH", f"/users/{boss.id}", {"disabled": True}, member.tokens.account, 403),
+        ("DELETE", f"/sessions/{boss.tokens.session}", None, member.tokens.account, 404),
+        ("DELETE", "/me", {"password": PASSWORD}, boss.tokens.account, 409),
         ("POST", "/logout", {"refresh_token": "nonsense"}, None, 204),
         ("POST", "/refresh", {"refresh_token": "nonsense"}, None, 401),
     ):
@@ -180,7 +180,7 @@ async def test_without_its_event_nothing_is_done(own_auth: Auth) -> None:
     stolen = await auth.sign_in(member.email)
     await auth.renewed(stolen.refresh)
     await auth.let_grace_end(stolen.session)
-    token, admin = member.tokens.access, boss.tokens.access
+    token, admin = member.tokens.account, boss.tokens.account
     deeds: list[tuple[str, str, object, str | None]] = [
         ("POST", "/register", {"email": new_email(), "password": PASSWORD, "name": "Ada"}, None),
         ("POST", "/login", {"email": member.email, "password": PASSWORD}, None),

@@ -13,7 +13,7 @@ VERIFIER = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leew
 
 def test_a_token_is_explained_with_its_times_in_words() -> None:
     """Header, claims, times in words, and the verdict."""
-    text = "\n".join(explain(token(), NOW, VERIFIER))
+    text = "\n".join(explain(token(), NOW, [VERIFIER]))
     assert '"alg": "HS256"' in text
     assert '"name": "Mallory"' in text
     assert "iat: 2027-01-15 07:59:00 UTC, 1 min ago" in text
@@ -23,14 +23,14 @@ def test_a_token_is_explained_with_its_times_in_words() -> None:
 
 def test_a_refused_token_is_explained_with_the_code() -> None:
     """The verdict on a bad token is the code and the detail that a service would answer."""
-    text = "\n".join(explain(with_claims(aud=["billing"]), NOW, VERIFIER))
+    text = "\n".join(explain(with_claims(aud=["billing"]), NOW, [VERIFIER]))
     assert "verdict: refused by check 12 of 13 (iss and aud), token_audience_wrong: This service accepts" in text
     assert "hint: Add 'posts' to JWT_AUDIENCES" in text
 
 
 def test_without_a_key_nothing_is_claimed() -> None:
     """Without a key file the token is decoded, and it is said that nothing was verified."""
-    *_, last = explain(token(), NOW, None)
+    *_, last = explain(token(), NOW, [])
     assert "not verified" in last
 
 
@@ -47,12 +47,12 @@ def test_nonsense_is_explained_as_far_as_it_goes() -> None:
         with_claims(exp=10**400),
         with_claims(iat=1e300),
     ):
-        assert list(explain(nonsense, NOW, VERIFIER))[-1]
+        assert list(explain(nonsense, NOW, [VERIFIER]))[-1]
 
 
 def test_a_terminal_is_not_talked_to() -> None:
     """Control characters and lone surrogates in a token are shown as escapes."""
-    text = "\n".join(explain(with_claims(name="\x1b[31m\x9b\ud800é"), NOW, None))
+    text = "\n".join(explain(with_claims(name="\x1b[31m\x9b\ud800é"), NOW, []))
     assert "\\u001b[31m\\u009b\\ud800é" in text
     assert text.encode()
 

@@ -137,6 +137,7 @@ def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
     assert len(keys.read(file).kids) == 2
 
 
+@pytest.mark.slow
 def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
     """Of many that add at once, each adds its key."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:

@@ -2,11 +2,15 @@
 
 import asyncio
 import time
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from auth_service.handlers import ACCOUNTS, SESSIONS
+from auth_service.handlers import ACCOUNTS
+from auth_service.signing import Signer
+from dev.service_process import account_keyring
+from shared.tokens.keyring import Keyring
 from tests.api_client import PASSWORD, Pair, new_email
 from tests.auth_service.alone import Auth, says
 
@@ -19,13 +23,13 @@ WRONG = (403, "password_wrong")
 async def test_another_name(auth: Auth) -> None:
     """PATCH /me gives the account another name and nothing else; the next access token has it."""
     member = await auth.join("Ada")
-    before = (await auth.me(member.tokens.access)).body
-    reply = await auth.ask("PATCH", "/me", {"name": "Augusta Ada 🦉"}, member.tokens.access)
+    before = (await auth.me(member.tokens.account)).body
+    reply = await auth.ask("PATCH", "/me", {"name": "Augusta Ada 🦉"}, member.tokens.account)
     assert reply.status == 200
     changed = {name for name in before if reply.body[name] != before[name]}
     assert changed == {"name", "updated_at"}
     assert reply.body["name"] == "Augusta Ada 🦉"
-    assert reply.body == (await auth.me(member.tokens.access)).body
+    assert reply.body == (await auth.me(member.tokens.account)).body
     assert (await auth.renewed(member.tokens.refresh)).claims["name"] == "Augusta Ada 🦉"
 
 
@@ -45,11 +49,11 @@ async def test_another_name(auth: Auth) -> None:
 async def test_what_can_not_be_a_name_is_refused(auth: Auth, body: object, pointer: str, code: str) -> None:
     """A wrong name, and whatever else one would like to change here, is named; nothing is changed."""
     member = await auth.join()
-    before = (await auth.me(member.tokens.access)).body
-    reply = await auth.ask("PATCH", "/me", body, member.tokens.access)
+    before = (await auth.me(member.tokens.account)).body
+    reply = await auth.ask("PATCH", "/me", body, member.tokens.account)
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
-    assert (await auth.me(member.tokens.access)).body == before
+    assert (await auth.me(member.tokens.account)).body == before
 
 
 @pytest.mark.parametrize(
@@ -65,8 +69,8 @@ async def test_only_who_is_signed_in_has_an_account(auth: Auth, method: str, pat
     """Without a token, and with one whose session is over, nothing is shown or done."""
     member = await auth.join()
     assert says(await auth.ask(method, path, body)) == (401, "token_missing")
-    assert (await auth.ask("DELETE", "/sessions", token=member.tokens.access)).status == 204
-    assert says(await auth.ask(method, path, body, member.tokens.access)) == ENDED
+    assert (await auth.ask("DELETE", "/sessions", token=member.tokens.account)).status == 204
+    assert says(await auth.ask(method, path, body, member.tokens.account)) == ENDED
     assert (await auth.login(member.email)).status == 200
 
 
@@ -75,17 +79,17 @@ async def test_a_new_password_ends_all_other_sessions(auth: Auth) -> None:
     member, stranger = await auth.join(), await auth.join()
     others = [await auth.sign_in(member.email) for _ in range(3)]
     reply = await auth.ask(
-        "POST", "/me/password", {"current_password": PASSWORD, "new_password": NEW}, member.tokens.access
+        "POST", "/me/password", {"current_password": PASSWORD, "new_password": NEW}, member.tokens.account
     )
     assert (reply.status, reply.body) == (204, None)
     for tokens in others:
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
         assert says(await auth.refresh(tokens.refresh)) == INVALID
-    assert (await auth.me(member.tokens.access)).status == 200
+    assert (await auth.me(member.tokens.account)).status == 200
     assert (await auth.renewed(member.tokens.refresh)).session == member.tokens.session
     assert says(await auth.login(member.email)) == (401, "credentials_invalid")
     assert (await auth.login(member.email, NEW)).status == 200
-    assert (await auth.me(stranger.tokens.access)).status == 200
+    assert (await auth.me(stranger.tokens.account)).status == 200
 
 
 async def test_the_current_password_is_asked_for(auth: Auth) -> None:
@@ -93,7 +97,7 @@ async def test_the_current_password_is_asked_for(auth: Auth) -> None:
     member = await auth.join()
     other = await auth.sign_in(member.email)
     reply = await auth.ask(
-        "POST", "/me/password", {"current_password": PASSWORD + "!", "new_password": NEW}, member.tokens.access
+        "POST", "/me/password", {"current_password": PASSWORD + "!", "new_password": NEW}, member.tokens.account
     )
     assert says(reply) == WRONG
     assert "WWW-Authenticate" not in reply.headers
@@ -118,7 +122,7 @@ async def test_a_new_password_keeps_to_the_rules(auth: Auth, new: str, code: str
     """A new password has to pass the rules of a first one, and the field is named; the old one stays."""
     member = await auth.join("Augusta Ada King")
     body = {"current_password": PASSWORD, "new_password": new}
-    reply = await auth.ask("POST", "/me/password", body, member.tokens.access)
+    reply = await auth.ask("POST", "/me/password", body, member.tokens.account)
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/new_password", code)]
     assert (await auth.login(member.email)).status == 200
@@ -135,7 +139,7 @@ async def test_of_two_new_passwords_at_once_one_counts(auth: Auth) -> None:
                     "POST",
                     "/me/password",
                     {"current_password": PASSWORD, "new_password": wish},
-                    member.tokens.access,
+                    member.tokens.account,
                 )
                 for wish in wishes
             )
@@ -151,10 +155,10 @@ async def test_an_account_is_deleted_for_its_password(auth: Auth) -> None:
     """DELETE /me takes the account and all its sessions; whoever comes with what is left is a stranger."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
-    reply = await auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.access)
+    reply = await auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.account)
     assert (reply.status, reply.body) == (204, None)
     for tokens in (member.tokens, other):
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
         assert says(await auth.refresh(tokens.refresh)) == INVALID
     assert says(await auth.login(member.email)) == (401, "credentials_invalid")
     assert await auth.database.fetchval("SELECT count(*) FROM users WHERE id = $1", member.id) == 0
@@ -167,7 +171,7 @@ async def test_an_account_is_deleted_for_its_password(auth: Auth) -> None:
 async def test_without_the_password_nothing_is_deleted(auth: Auth) -> None:
     """A wrong password gets 403, none 422, and the account is there as before."""
     member = await auth.join()
-    token = member.tokens.access
+    token = member.tokens.account
     assert says(await auth.ask("DELETE", "/me", {"password": "a wrong passphrase"}, token)) == WRONG
     assert says(await auth.ask("DELETE", "/me", {}, token)) == (422, "validation_failed")
     assert says(await auth.ask("DELETE", "/me", token=token)) == (415, "media_type_unsupported")
@@ -179,7 +183,7 @@ async def test_deleting_twice_at_once_deletes_once(auth: Auth) -> None:
     """Of several deletions at once none fails for a reason of ours, and it is recorded once."""
     member = await auth.join()
     replies = await asyncio.gather(
-        *(auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.access) for _ in range(4))
+        *(auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.account) for _ in range(4))
     )
     assert {reply.status for reply in replies} <= {204, 401, 403}
     assert 204 in {reply.status for reply in replies}
@@ -190,8 +194,8 @@ async def test_posts_stay_when_their_author_goes(pair: Pair) -> None:
     """The posts of a deleted account go on being read, under the name that they were written under."""
     author, reader = await pair.sign_up("Grace"), await pair.sign_up()
     written = await pair.post(author.token, "Still here")
-    await pair.call("DELETE", f"{pair.auth}/me", {"password": PASSWORD}, author.token)
-    assert says(await pair.call("GET", f"{pair.auth}/me", token=author.token)) == ENDED
+    await pair.call("DELETE", f"{pair.auth}/me", {"password": PASSWORD}, author.account_token)
+    assert says(await pair.call("GET", f"{pair.auth}/me", token=author.account_token)) == ENDED
     found = await pair.call("GET", pair.posts + written.headers["Location"], token=reader.token)
     assert (found.status, found.body["author_name"], found.body["author_id"]) == (200, "Grace", author.id)
 
@@ -203,16 +207,17 @@ async def test_the_password_is_compared_in_its_normal_form(auth: Auth) -> None:
     await auth.register(email, composed)
     tokens = await auth.sign_in(email, decomposed)
     body = {"current_password": decomposed, "new_password": decomposed + "!"}
-    assert (await auth.ask("POST", "/me/password", body, tokens.access)).status == 204
-    assert (await auth.ask("DELETE", "/me", {"password": composed + "!"}, tokens.access)).status == 204
+    assert (await auth.ask("POST", "/me/password", body, tokens.account)).status == 204
+    assert (await auth.ask("DELETE", "/me", {"password": composed + "!"}, tokens.account)).status == 204
 
 
-async def test_a_token_of_another_user_and_session_does_not_fit(auth: Auth) -> None:
-    """Whoever could mint a token gets nowhere with a session that is not that user's."""
-    signer = auth.app[SESSIONS]._signer
+async def test_a_token_of_another_user_and_session_does_not_fit(auth: Auth, keyring_file: Path) -> None:
+    """A well-signed token with a session of another user, or of nobody, is refused."""
+    shared, account = Keyring(file=keyring_file), Keyring(file=account_keyring(keyring_file))
+    signer = Signer(shared, account, issuer="auth", audiences=["posts"], own_audience="auth", lifetime=900)
     ada, grace = await auth.join(), await auth.join()
     user = await auth.app[ACCOUNTS].get(ada.id)
     for session in (grace.tokens.session, uuid4()):
-        token = signer.mint(user, session, time.time()).token
+        token = signer.mint(user, session, time.time(), time.time()).account
         assert says(await auth.me(token)) == ENDED
-    assert (await auth.me(signer.mint(user, ada.tokens.session, time.time()).token)).status == 200
+    assert (await auth.me(signer.mint(user, ada.tokens.session, time.time(), time.time()).account)).status == 200

@@ -16,8 +16,7 @@ from auth_service.handlers import ACCOUNTS
 from shared.database.pool import Connection
 from tests.api_client import PASSWORD, Reply, new_email
 from tests.auth_service.alone import Auth, alone, without_id
-
-pytestmark = pytest.mark.slow
+from tests.auth_service.hashing import CountingHasher
 
 Kind = Literal["unknown", "wrong", "disabled"]
 
@@ -41,7 +40,7 @@ async def accounts(auth: Auth, kind: Kind, count: int) -> list[str]:
     """Addresses of as many accounts of a kind, written into the table."""
     emails = [new_email() for _ in range(count)]
     if kind != "unknown":
-        password_hash = auth.app[ACCOUNTS]._hasher._hash(PASSWORD)
+        password_hash = await auth.hasher.hash(PASSWORD)
         await auth.database.executemany(
             "INSERT INTO users (id, email, email_key, name, password_hash, disabled_at)"
             " VALUES ($1, $2, $2, 'Ada', $3, CASE WHEN $4 THEN now() END)",
@@ -82,6 +81,7 @@ async def told_apart(auth: Auth) -> dict[tuple[Kind, Kind], float]:
     return {pair: rank for pair, rank in ranks.items() if not ALIKE[0] <= rank <= ALIKE[1]}
 
 
+@pytest.mark.slow
 async def test_time_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
     """An unknown address, a wrong password and a disabled account take the same time.
 
@@ -94,16 +94,20 @@ async def test_time_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
         assert not found.keys() & again.keys(), (found, again)
 
 
-async def test_the_measure_bites(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were no hash computed for an unknown address, time would tell."""
-    hasher = auth.app[ACCOUNTS]._hasher
-    verify = hasher.verify
+class Shortcut(CountingHasher):
+    """Does what a naive service would: without a hash to check, it does nothing."""
 
-    async def undummied(password: str, password_hash: str | None) -> tuple[bool, bool]:
-        return (False, False) if password_hash is None else await verify(password, password_hash)
+    async def verify(self, password: str, password_hash: str | None) -> tuple[bool, bool]:
+        """Check a password if there is a hash."""
+        return (False, False) if password_hash is None else await super().verify(password, password_hash)
 
-    monkeypatch.setattr(hasher, "verify", undummied)
-    times = await sample(auth, ("unknown", "wrong"), 30)
+
+@pytest.mark.slow
+async def test_the_measure_bites(database_url: str, keyring_file: Path) -> None:
+    """If no hash were computed for an unknown address, the time would tell."""
+    async with alone(database_url, keyring_file, Shortcut(COST)) as auth:
+        await sample(auth, KINDS, 5)  # the first ones open connections
+        times = await sample(auth, ("unknown", "wrong"), 30)
     assert auc(times["wrong"], times["unknown"]) > 0.9
 
 
@@ -114,27 +118,24 @@ def test_the_rank_is_right() -> None:
 
 async def test_the_work_does_not_tell_why_a_log_in_failed(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the three takes as many visits to the database, and one hash of the same cost."""
-    accounts_, done = auth.app[ACCOUNTS], list[str]()
-    database, hasher = accounts_._store._database, accounts_._hasher
-    connection, verify = database.connection, hasher._verify
+    database, visits = auth.app[ACCOUNTS]._store._database, list[None]()
+    connection = database.connection
 
     def visit() -> AbstractAsyncContextManager[Connection]:
-        done.append("visit")
+        visits.append(None)
         return connection()
 
-    def check(password: str, password_hash: str) -> tuple[bool, bool]:
-        done.append(password_hash.rsplit("$", 2)[0])
-        return verify(password, password_hash)
-
     monkeypatch.setattr(database, "connection", visit)
-    monkeypatch.setattr(hasher, "_verify", check)
     works = []
     for kind in KINDS:
         [email] = await accounts(auth, kind, 1)
+        visits.clear()
+        auth.hasher.passwords.clear()
+        auth.hasher.checked.clear()
         await log_in(auth, kind, email)
-        works.append(tuple(done))
-        done.clear()
-    assert f"$bcrypt-sha256$v=2,t=2b,r={COST}" in works[0]
+        hashes = [text.rsplit("$", 2)[0] for text in auth.hasher.checked]
+        works.append((len(visits), len(auth.hasher.passwords), hashes))
+    assert works[0][1:] == (1, [f"$bcrypt-sha256$v=2,t=2b,r={COST}"])
     assert works[0] == works[1] == works[2]
 
 
@@ -187,17 +188,10 @@ ODD = [
 ]
 
 
-async def test_an_odd_address_is_answered_like_any_other(own_auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that nobody could register is an unknown one and no more: as much is computed, the same answered."""
-    hasher, hashed = own_auth.app[ACCOUNTS]._hasher, list[str]()
-    verify = hasher._verify
-
-    def note(password: str, password_hash: str) -> tuple[bool, bool]:
-        hashed.append(password_hash)
-        return verify(password, password_hash)
-
-    monkeypatch.setattr(hasher, "_verify", note)
+async def test_an_odd_address_is_answered_like_any_other(own_auth: Auth) -> None:
+    """An address that nobody could register is answered like an unknown one, after the same work."""
+    checked = own_auth.hasher.checked
     usual = without_id(await own_auth.login(new_email()))
     for count, email in enumerate(ODD, 2):
         assert without_id(await own_auth.login(email)) == usual, email
-        assert hashed == [hasher._dummy_hash] * count, email
+        assert checked == checked[:1] * count, email

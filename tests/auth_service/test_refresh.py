@@ -58,8 +58,8 @@ async def test_a_refresh_answers_as_a_log_in_does(auth: Auth) -> None:
     assert (reply.body["token_type"], reply.body["expires_in"]) == ("Bearer", 900)
     assert tokens.session == member.tokens.session
     assert tokens.refresh != member.tokens.refresh
-    assert tokens.access != member.tokens.access
-    for access in (tokens.access, member.tokens.access):
+    assert tokens.account != member.tokens.account
+    for access in (tokens.account, member.tokens.account):
         assert (await auth.me(access)).body["id"] == str(member.id)
 
 
@@ -163,9 +163,9 @@ async def test_a_token_that_was_replaced_ends_the_session(auth: Auth, times: int
     assert reply.headers["WWW-Authenticate"] == 'Bearer realm="auth"'
     for tokens in (victim, thief):
         assert says(await auth.refresh(tokens.refresh)) == INVALID
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
     assert await auth.sessions_of(member.id) == {other.session}
-    assert (await auth.me(other.access)).status == 200
+    assert (await auth.me(other.account)).status == 200
     [event] = [event for event in await auth.events_of(member.id) if event["event"] == "refresh_token_reused"]
     assert event["session_id"] == victim.session
 
@@ -178,7 +178,7 @@ async def test_the_thief_with_the_old_token_ends_it_too(auth: Auth) -> None:
     owner = await auth.renewed(owner.refresh)
     assert says(await auth.refresh(stolen.refresh)) == REUSED
     assert says(await auth.refresh(owner.refresh)) == INVALID
-    assert says(await auth.me(owner.access)) == ENDED
+    assert says(await auth.me(owner.account)) == ENDED
 
 
 async def test_within_the_grace_only_the_last_two_count(auth: Auth) -> None:
@@ -297,8 +297,9 @@ async def test_a_session_is_over_after_14_days_without_use_and_90_days_at_most(a
 async def test_the_days_are_settings(database_url: str, keyring_file: Path) -> None:
     """SESSION_IDLE_SECONDS and SESSION_ABSOLUTE_SECONDS set them; the shorter one decides."""
     for idle, absolute, wanted in ((3600, 7200, 3600), (7200, 3600, 3600)):
-        settings = {"session_idle_seconds": idle, "session_absolute_seconds": absolute}
-        async with alone(database_url, keyring_file, **settings) as auth:
+        async with alone(
+            database_url, keyring_file, session_idle_seconds=idle, session_absolute_seconds=absolute
+        ) as auth:
             row = await row_of(auth, (await auth.join()).tokens.session)
             assert row["expires_at"] - row["created_at"] == timedelta(seconds=wanted)
 
@@ -311,7 +312,7 @@ async def test_a_session_that_is_over_gives_nothing(auth: Auth) -> None:
     await auth.expire(first.session)
     for tokens in (first, second):
         assert says(await auth.refresh(tokens.refresh)) == INVALID
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
 
 
 @pytest.mark.parametrize("grace", [True, False])
@@ -416,7 +417,7 @@ async def test_a_refresh_is_seen_in_the_list_of_sessions(auth: Auth) -> None:
     assert str(after["address"]) == "2001:db8::1"
     assert after["last_used_at"] > opened["last_used_at"]
     assert (after["created_at"], after["device"]) == (opened["created_at"], opened["device"])
-    listed = await auth.ask("GET", "/sessions", token=renewed.access)
+    listed = await auth.ask("GET", "/sessions", token=renewed.account)
     [shown] = [each for each in listed.body["items"] if each["id"] == str(tokens.session)]
     assert shown["address"] == "2001:db8::1"
     assert says(await auth.refresh(renewed.refresh[:-1], **{"X-Forwarded-For": "192.0.2.9"})) == INVALID

@@ -31,6 +31,7 @@ class Tokens:
     """What a log-in or a refresh gave."""
 
     access: str
+    account: str
     refresh: str
 
 
@@ -60,11 +61,12 @@ class Witness(Pair):
 
     def keep_keys(self) -> None:
         """Remember the keys of the key file, as they might be written."""
-        for entry in json.loads(self.keyring.read_text())["keys"]:
-            key = decode(entry["k"])
-            self.keep("key", entry["k"])
-            self.keep("key in base64", base64.b64encode(key).decode().rstrip("="))
-            self.keep("key in hexadecimal", key.hex())
+        for file in (self.keyring, processes.account_keyring(self.keyring)):
+            for entry in json.loads(file.read_text())["keys"]:
+                key = decode(entry["k"])
+                self.keep("key", entry["k"])
+                self.keep("key in base64", base64.b64encode(key).decode().rstrip("="))
+                self.keep("key in hexadecimal", key.hex())
 
     async def keep_hashes(self) -> None:
         """Remember what is stored of the passwords."""
@@ -75,9 +77,10 @@ class Witness(Pair):
     def tokens(self, reply: Reply) -> Tokens:
         """Take the tokens of a reply; whoever has a signature, or a part of a refresh token, has too much."""
         assert reply.status == 200, reply
-        tokens = Tokens(reply.body["access_token"], reply.body["refresh_token"])
-        self.keep("access token", tokens.access)
-        self.keep("signature", tokens.access.rpartition(".")[2])
+        tokens = Tokens(reply.body["access_token"], reply.body["account_token"], reply.body["refresh_token"])
+        for name, token in (("access token", tokens.access), ("account token", tokens.account)):
+            self.keep(name, token)
+            self.keep("signature", token.rpartition(".")[2])
         self.keep("refresh token", tokens.refresh)
         data = decode(tokens.refresh)
         for name, part in (("family", data[:16]), ("refresh secret", data[16:])):
@@ -220,16 +223,16 @@ async def _everything(witness: Witness) -> None:
         await _wrong_tokens(witness, witness.tokens(await witness.login(email, password)), damaged=damaged)
     await _refreshes(witness, witness.tokens(await witness.login(email, password)))
     password = await _passwords(witness, email, password)
-    await _administration(witness, account.body["id"], admin.access)
-    await _keys_and_settings(witness, admin.access)
+    await _administration(witness, account.body["id"], admin.account)
+    await _keys_and_settings(witness, admin.account)
     await _faults_of_ours(witness, email, password)
 
     tokens = witness.tokens(await witness.login(email, password))
     await witness.expect(204, "POST", "/logout", {"refresh_token": tokens.refresh})
     tokens = witness.tokens(await witness.login(email, password))
-    await witness.expect(403, "DELETE", "/me", {"password": witness.password()}, tokens.access)
-    await witness.expect(204, "DELETE", "/me", {"password": password}, tokens.access)
-    await witness.expect(204, "POST", "/logout", token=admin.access)
+    await witness.expect(403, "DELETE", "/me", {"password": witness.password()}, tokens.account)
+    await witness.expect(204, "DELETE", "/me", {"password": password}, tokens.account)
+    await witness.expect(204, "POST", "/logout", token=admin.account)
     await witness.command(0, "audit", "--limit", "1000")
     await witness.command(0, "users", "list")
     await witness.keep_hashes()
@@ -287,14 +290,19 @@ async def _wrong_bodies(witness: Witness, email: str, password: str) -> None:
 
 async def _wrong_tokens(witness: Witness, tokens: Tokens, *, damaged: bool) -> None:
     """Send good tokens to the wrong place, or damaged ones to the right place, at both services."""
-    access, refresh = tokens.access, tokens.refresh
-    head, payload, signature = access.split(".")
-    headers = (
-        *(f"Bearer {access}x", f"Bearer {access}.{signature}", f"Bearer {head}.{payload[:-4]}.{signature}"),
-        *(f"Bearer {head}..{signature}", f"Bearer .{payload}.{signature}", f"Bearer {signature}.{payload}.{head}"),
-        *(f"Bearer {access} {access}", f"Bearer {refresh}", f"Basic {access}", f"Token {access}", access),
-    )
-    for base, path in ((witness.auth, "/me"), (witness.posts, "/posts")):
+    refresh = tokens.refresh
+    for base, path, access in (
+        (witness.auth, "/me", tokens.account),
+        (witness.auth, "/me", tokens.access),
+        (witness.posts, "/posts", tokens.access),
+        (witness.posts, "/posts", tokens.account),
+    ):
+        head, payload, signature = access.split(".")
+        headers = (
+            *(f"Bearer {access}x", f"Bearer {access}.{signature}", f"Bearer {head}.{payload[:-4]}.{signature}"),
+            *(f"Bearer {head}..{signature}", f"Bearer .{payload}.{signature}", f"Bearer {signature}.{payload}.{head}"),
+            *(f"Bearer {access} {access}", f"Bearer {refresh}", f"Basic {access}", f"Token {access}", access),
+        )
         if damaged:
             for header in headers:
                 await witness.expect(401, "GET", base + path, headers={"Authorization": header})
@@ -313,10 +321,10 @@ async def _wrong_tokens(witness: Witness, tokens: Tokens, *, damaged: bool) -> N
             f"{access}\r\n\r\n",
         ):
             await witness.throw(base, data)
-    await witness.expect(404, "DELETE", f"/sessions/{refresh}", token=access)
-    written = await witness.post(access)
-    await witness.expect(200, "GET", witness.posts + written.headers["Location"], token=access)
-    await witness.expect(422, "POST", f"{witness.posts}/posts", {"title": 7}, access)
+    await witness.expect(404, "DELETE", f"/sessions/{refresh}", token=tokens.account)
+    written = await witness.post(tokens.access)
+    await witness.expect(200, "GET", witness.posts + written.headers["Location"], token=tokens.access)
+    await witness.expect(422, "POST", f"{witness.posts}/posts", {"title": 7}, tokens.access)
 
 
 async def _refreshes(witness: Witness, tokens: Tokens) -> None:
@@ -337,20 +345,20 @@ async def _refreshes(witness: Witness, tokens: Tokens) -> None:
     witness.tokens(await witness.refresh(newer.refresh))
     assert says(await witness.refresh(good)) == (401, "refresh_token_reused")
     assert says(await witness.refresh(newer.refresh)) == (401, "refresh_token_invalid")
-    assert says(await witness.call("GET", "/me", token=tokens.access)) == (401, "session_ended")
+    assert says(await witness.call("GET", "/me", token=tokens.account)) == (401, "session_ended")
 
 
 async def _passwords(witness: Witness, email: str, password: str) -> str:
     """Change a password wrongly and rightly, also as an operator; return the new one."""
-    access = witness.tokens(await witness.login(email, password)).access
+    account = witness.tokens(await witness.login(email, password)).account
     new = witness.password()
     for status, current, wanted in (
         (403, witness.password(), new),
         (422, password, witness.short_password()),
-        (204, password, new),
+        (200, password, new),
     ):
         body = {"current_password": current, "new_password": wanted}
-        await witness.expect(status, "POST", "/me/password", body, access)
+        await witness.expect(status, "POST", "/me/password", body, account)
     await witness.expect(401, "POST", "/login", {"email": email, "password": password})
     await witness.keep_hashes()
     newest = witness.password()
@@ -393,7 +401,7 @@ async def _faults_of_ours(witness: Witness, email: str, password: str) -> None:
         ("/login", {"email": email, "password": witness.password()}, None),
         ("/register", {"email": new_email(), "password": witness.password(), "name": "Ada"}, None),
         ("/logout", {"refresh_token": tokens.refresh}, None),
-        ("/me/password", {"current_password": password, "new_password": witness.password()}, tokens.access),
+        ("/me/password", {"current_password": password, "new_password": witness.password()}, tokens.account),
     ):
         await witness.expect(500, "POST", path, body, token)
     await witness.database.execute("ALTER TABLE audit_events_elsewhere RENAME TO audit_events")

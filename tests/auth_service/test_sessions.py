@@ -4,7 +4,7 @@ import asyncio
 import time
 from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -16,7 +16,7 @@ from auth_service.handlers import ACCOUNTS, SESSIONS
 from auth_service.model import Client
 from auth_service.refresh_tokens import RefreshToken
 from tests.api_client import PASSWORD, Pair, auth_app, new_email, served
-from tests.auth_service.alone import Auth, Tokens, alone, says
+from tests.auth_service.alone import Auth, alone, claims_of, says
 from tests.raw_http import exchange
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
@@ -88,7 +88,7 @@ async def test_log_ins_at_once_do_not_pass_the_limit(own_auth: Auth) -> None:
         opened = await asyncio.gather(*opening)
         left = await own_auth.sessions_of(member.id)
         assert len(left) == 50
-        assert {Tokens(tokens.access.token, str(tokens.refresh)).session for tokens in opened} < left
+        assert {UUID(claims_of(tokens.signed.account)["sid"]) for tokens in opened} < left
 
 
 async def test_the_session_that_gives_way_is_the_one_unused_longest(own_auth: Auth) -> None:
@@ -145,7 +145,7 @@ async def test_the_list_shows_every_place_and_marks_this_one(auth: Auth) -> None
     await auth.expire(over.session)
     stranger = await auth.join()
     for asks in (phone, laptop):
-        reply = await auth.ask("GET", "/sessions", token=asks.access)
+        reply = await auth.ask("GET", "/sessions", token=asks.account)
         assert reply.status == 200
         items = reply.body["items"]
         assert [item["id"] for item in items] == [str(t.session) for t in (laptop, phone, member.tokens)]
@@ -161,7 +161,7 @@ async def test_the_list_shows_every_place_and_marks_this_one(auth: Auth) -> None
             )
             assert created <= last_used < expires
         assert str(stranger.tokens.session) not in {item["id"] for item in items}
-    assert says(await auth.ask("GET", "/sessions", token=over.access)) == ENDED
+    assert says(await auth.ask("GET", "/sessions", token=over.account)) == ENDED
     assert says(await auth.ask("GET", "/sessions")) == (401, "token_missing")
 
 
@@ -200,7 +200,7 @@ async def test_a_forwarded_address_is_believed_as_far_as_proxies_are_trusted(
         email = new_email()
         await auth.register(email)
         tokens = await auth.sign_in(email, **{"X-Forwarded-For": forwarded})
-        listed = await auth.ask("GET", "/sessions", token=tokens.access)
+        listed = await auth.ask("GET", "/sessions", token=tokens.account)
         assert [item["address"] for item in listed.body["items"]] == [address]
 
 
@@ -223,16 +223,16 @@ async def test_a_log_out_ends_this_session_and_no_other(auth: Auth, how: str) ->
         )
     for _ in range(2):
         if how == "bearer":
-            reply = await auth.ask("POST", "/logout", token=first.access)
+            reply = await auth.ask("POST", "/logout", token=first.account)
         else:
             token = second.refresh if how == "current" else first.refresh
             reply = await auth.ask("POST", "/logout", {"refresh_token": token})
         assert (reply.status, reply.body) == (204, None)
         for tokens in (first, second):
-            assert says(await auth.me(tokens.access)) == ENDED
+            assert says(await auth.me(tokens.account)) == ENDED
             assert says(await auth.refresh(tokens.refresh)) == INVALID
         assert await auth.sessions_of(member.id) == {other.session}
-    assert (await auth.me(other.access)).status == 200
+    assert (await auth.me(other.account)).status == 200
     *_, event = await auth.events_of(member.id)
     assert event["session_id"] == first.session
     reused = how in ("old", "swept")
@@ -253,9 +253,9 @@ async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
     refresh = {"refresh_token": member.tokens.refresh}
     assert says(await auth.ask("POST", "/logout")) == (415, "media_type_unsupported")
     assert says(await auth.ask("POST", "/logout", {})) == (422, "validation_failed")
-    bad = await auth.ask("POST", "/logout", refresh, member.tokens.access[:-4] + "AAAA")
+    bad = await auth.ask("POST", "/logout", refresh, member.tokens.account[:-4] + "AAAA")
     assert says(bad) == (401, "token_signature_invalid")
-    assert (await auth.me(member.tokens.access)).status == 200
+    assert (await auth.me(member.tokens.account)).status == 200
 
 
 async def test_an_expired_access_token_logs_nobody_out(database_url: str, keyring_file: Path) -> None:
@@ -277,10 +277,10 @@ async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
     member = await auth.join()
     other = await auth.sign_in(member.email)
     third = await auth.sign_in(member.email)
-    wrong = await auth.ask("POST", "/logout", {"refresh": other.refresh}, member.tokens.access)
+    wrong = await auth.ask("POST", "/logout", {"refresh": other.refresh}, member.tokens.account)
     assert (wrong.status, wrong.code) == (422, "validation_failed")
     assert len(await auth.sessions_of(member.id)) == 3
-    reply = await auth.ask("POST", "/logout", {"refresh_token": other.refresh}, member.tokens.access)
+    reply = await auth.ask("POST", "/logout", {"refresh_token": other.refresh}, member.tokens.account)
     assert reply.status == 204
     assert await auth.sessions_of(member.id) == {third.session}
 
@@ -319,13 +319,13 @@ async def test_one_session_is_ended_from_another(auth: Auth) -> None:
     member = await auth.join()
     lost, kept = await auth.sign_in(member.email), await auth.sign_in(member.email)
     path = f"/sessions/{lost.session}"
-    assert (await auth.ask("DELETE", path, token=member.tokens.access)).status == 204
-    assert says(await auth.me(lost.access)) == ENDED
+    assert (await auth.ask("DELETE", path, token=member.tokens.account)).status == 204
+    assert says(await auth.me(lost.account)) == ENDED
     assert says(await auth.refresh(lost.refresh)) == INVALID
-    assert says(await auth.ask("DELETE", path, token=member.tokens.access)) == (404, "not_found")
+    assert says(await auth.ask("DELETE", path, token=member.tokens.account)) == (404, "not_found")
     assert await auth.sessions_of(member.id) == {member.tokens.session, kept.session}
-    assert (await auth.ask("DELETE", f"/sessions/{kept.session}", token=kept.access)).status == 204
-    assert says(await auth.me(kept.access)) == ENDED
+    assert (await auth.ask("DELETE", f"/sessions/{kept.session}", token=kept.account)).status == 204
+    assert says(await auth.me(kept.account)) == ENDED
 
 
 async def test_other_peoples_sessions_are_not_there(auth: Auth) -> None:
@@ -333,14 +333,14 @@ async def test_other_peoples_sessions_are_not_there(auth: Auth) -> None:
     member, other = await auth.join(), await auth.join(role="admin")
     session = str(other.tokens.session)
     for path in (session, str(uuid4())):
-        reply = await auth.ask("DELETE", f"/sessions/{path}", token=member.tokens.access)
+        reply = await auth.ask("DELETE", f"/sessions/{path}", token=member.tokens.account)
         assert (reply.status, reply.body["detail"]) == (404, "You have no such session")
     own = str(member.tokens.session)
     for path in (own.upper(), own.replace("-", ""), f"%7B{own}%7D", f"urn:uuid:{own}", "x", "0", "%00", "%ff", "*"):
-        reply = await auth.ask("DELETE", f"/sessions/{path}", token=member.tokens.access)
+        reply = await auth.ask("DELETE", f"/sessions/{path}", token=member.tokens.account)
         assert says(reply) == (404, "not_found"), path
-    assert (await auth.me(other.tokens.access)).status == 200
-    assert (await auth.me(member.tokens.access)).status == 200
+    assert (await auth.me(other.tokens.account)).status == 200
+    assert (await auth.me(member.tokens.account)).status == 200
 
 
 async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(auth: Auth) -> None:
@@ -349,11 +349,11 @@ async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(au
     opened = [member.tokens, *[await auth.sign_in(member.email) for _ in range(3)]]
     assert (await auth.ask("DELETE", "/sessions", token=opened[2].access)).status == 204
     for tokens in opened:
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
         assert says(await auth.refresh(tokens.refresh)) == INVALID
     assert says(await auth.ask("DELETE", "/sessions", token=opened[2].access)) == ENDED
-    assert (await auth.me(other.tokens.access)).status == 200
-    assert (await auth.me((await auth.sign_in(member.email)).access)).status == 200
+    assert (await auth.me(other.tokens.account)).status == 200
+    assert (await auth.me((await auth.sign_in(member.email)).account)).status == 200
 
 
 async def test_signing_out_everywhere_while_everything_refreshes(database_url: str, keyring_file: Path) -> None:
@@ -365,7 +365,7 @@ async def test_signing_out_everywhere_while_everything_refreshes(database_url: s
             opened = [await auth.sign_in(member.email) for _ in range(4)]
             *replies, ended = await asyncio.gather(
                 *(auth.refresh(tokens.refresh) for tokens in opened for _ in range(4)),
-                auth.ask("DELETE", "/sessions", token=keeper.access),
+                auth.ask("DELETE", "/sessions", token=keeper.account),
             )
             assert ended.status == 204
             for reply in replies:

@@ -12,7 +12,8 @@ from auth_service.signing import Signer
 from shared.tokens.claims import MAX_BYTES
 from shared.tokens.keyring import Keyring
 from shared.tokens.verifier import Verifier
-from tests.attacks.forge import KEYRING, KID, NOW, SECRET
+from tests.attacks.forge import KEYRING, KID, NOW, OTHER_KEYRING, OTHER_KID, OTHER_SECRET, SECRET
+from tests.auth_service.alone import claims_of
 
 
 def user(name: str = "Ada", role: Role = "user") -> User:
@@ -23,49 +24,85 @@ def user(name: str = "Ada", role: Role = "user") -> User:
 
 @pytest.fixture
 def signer() -> Signer:
-    """A signer for two services."""
-    return Signer(Keyring(text=KEYRING), issuer="auth", audiences=["auth", "posts"], lifetime=900)
+    """A signer for two resource services."""
+    return Signer(
+        Keyring(text=KEYRING),
+        Keyring(text=OTHER_KEYRING),
+        issuer="auth",
+        audiences=["posts", "invoices"],
+        own_audience="auth",
+        lifetime=900,
+    )
 
 
-def test_a_token_has_these_claims_and_no_others(signer: Signer) -> None:
-    """Header and claims are those that are documented; no address and nothing else that is nobody's business."""
-    ada, session = user(), uuid4()
-    made = signer.mint(ada, session, NOW + 0.9)
-    assert jwt.get_unverified_header(made.token) == {"alg": "HS256", "typ": "at+jwt", "kid": KID}
+def test_an_access_token_has_these_claims_and_no_others(signer: Signer) -> None:
+    """Header and claims are the documented ones; there is no address, and nothing for auth."""
+    ada, session = user(role="admin"), uuid4()
+    made = signer.mint(ada, session, NOW - 60, NOW + 0.9)
+    assert jwt.get_unverified_header(made.access) == {"alg": "HS256", "typ": "at+jwt", "kid": KID}
     claims = jwt.decode(
-        made.token, SECRET, algorithms=["HS256"], audience="posts", options={"verify_exp": False, "verify_iat": False}
+        made.access, SECRET, algorithms=["HS256"], audience="posts", options={"verify_exp": False, "verify_iat": False}
     )
     assert UUID(claims.pop("jti"))
     assert claims == {
         "iss": "auth",
-        "aud": ["auth", "posts"],
+        "aud": ["posts", "invoices"],
         "sub": str(ada.id),
         "name": "Ada",
-        "scope": "posts:read posts:write",
+        "scope": "posts:read posts:write posts:moderate",
         "sid": str(session),
         "iat": NOW,
         "exp": NOW + 900,
     }
-    assert (made.expires_in, made.scope) == (900, "posts:read posts:write")
+    assert (made.expires_in, made.scope) == (900, "posts:read posts:write posts:moderate")
+
+
+def test_an_account_token_has_these_claims_and_no_others(signer: Signer) -> None:
+    """It is for auth alone, signed with auth's own key, and says when the password was entered."""
+    ada, session = user(role="admin"), uuid4()
+    made = signer.mint(ada, session, NOW - 60.9, NOW + 0.9)
+    assert jwt.get_unverified_header(made.account) == {"alg": "HS256", "typ": "at+jwt", "kid": OTHER_KID}
+    claims = jwt.decode(
+        made.account,
+        OTHER_SECRET,
+        algorithms=["HS256"],
+        audience="auth",
+        options={"verify_exp": False, "verify_iat": False},
+    )
+    assert UUID(claims.pop("jti"))
+    assert claims == {
+        "iss": "auth",
+        "aud": ["auth"],
+        "sub": str(ada.id),
+        "name": "Ada",
+        "scope": "users:admin",
+        "sid": str(session),
+        "auth_time": NOW - 61,
+        "iat": NOW,
+        "exp": NOW + 900,
+    }
 
 
 @pytest.mark.parametrize(
-    ("role", "scope"),
+    ("role", "scope", "account_scope"),
     [
-        ("user", "posts:read posts:write"),
-        ("moderator", "posts:read posts:write posts:moderate"),
-        ("admin", "posts:read posts:write posts:moderate users:admin"),
+        ("user", "posts:read posts:write", ""),
+        ("moderator", "posts:read posts:write posts:moderate", ""),
+        ("admin", "posts:read posts:write posts:moderate", "users:admin"),
     ],
 )
-def test_the_role_decides_the_scope(signer: Signer, role: Role, scope: str) -> None:
-    """Each role gives its scopes."""
-    assert signer.mint(user(role=role), uuid4(), NOW).scope == scope
+def test_the_role_decides_the_scope(signer: Signer, role: Role, scope: str, account_scope: str) -> None:
+    """Each role gives its scopes, and only an account token can administer."""
+    made = signer.mint(user(role=role), uuid4(), NOW, NOW)
+    assert made.scope == scope
+    assert claims_of(made.access)["scope"] == scope
+    assert claims_of(made.account)["scope"] == account_scope
 
 
 @pytest.mark.parametrize("name", ["\U0001f989" * 100, '"' * 100, "\\" * 100, "é" * 100])
 def test_the_longest_name_fits(signer: Signer, name: str) -> None:
     """A token with the longest name, in the widest characters, is one that every service takes."""
-    made = signer.mint(user(name), uuid4(), NOW).token
+    made = signer.mint(user(name), uuid4(), NOW, NOW).access
     assert len(made) < MAX_BYTES
     verifier = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=0)
     assert verifier.verify(made, NOW).name == name
@@ -74,11 +111,20 @@ def test_the_longest_name_fits(signer: Signer, name: str) -> None:
 def test_two_tokens_are_never_the_same(signer: Signer) -> None:
     """Tokens of one user in one session at one moment differ in jti."""
     ada, session = user(), uuid4()
-    assert signer.mint(ada, session, NOW).token != signer.mint(ada, session, NOW).token
+    one, other = signer.mint(ada, session, NOW, NOW), signer.mint(ada, session, NOW, NOW)
+    assert one.access != other.access
+    assert one.account != other.account
 
 
 def test_what_nobody_would_take_is_not_given_out(keyring_file: Path) -> None:
     """A token over the verifier's limit is a fault of the set-up, and is noticed at the signer."""
-    signer = Signer(Keyring(file=keyring_file), issuer="auth", audiences=["a" * 200] * 20, lifetime=900)
+    signer = Signer(
+        Keyring(file=keyring_file),
+        Keyring(text=OTHER_KEYRING),
+        issuer="auth",
+        audiences=["a" * 200] * 20,
+        own_audience="auth",
+        lifetime=900,
+    )
     with pytest.raises(AssertionError, match="JWT_AUDIENCES"):
-        signer.mint(user(), uuid4(), NOW)
+        signer.mint(user(), uuid4(), NOW, NOW)

@@ -14,8 +14,7 @@ from auth_service.throttle import KNOWN_SECONDS
 from shared.database.pool import Database
 from tests.api_client import Reply
 from tests.auth_service.alone import Auth, Member, alone, frozen, says
-
-pytestmark = pytest.mark.slow
+from tests.postgres import opened
 
 _LOCK = 0x73776565
 """What whoever sweeps holds; a replica of another version holds the same."""
@@ -32,15 +31,17 @@ async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-async def replicas(auth: Auth, database_url: str) -> AsyncIterator[list[SweepStore]]:
-    """Two that may sweep, each with connections of its own."""
+async def databases(auth: Auth, database_url: str) -> AsyncIterator[list[Database]]:
+    """The connections of two replicas."""
     assert auth.auth, "its start has made the tables"
-    databases = [Database(database_url, connections=2, migrations=[], migrate=False) for _ in range(2)]
-    for database in databases:
-        await database.open()
-    yield [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
-    for database in databases:
-        await database.close()
+    async with opened(database_url) as one, opened(database_url) as other:
+        yield [one, other]
+
+
+@pytest.fixture
+def replicas(databases: list[Database]) -> list[SweepStore]:
+    """Two replicas that may sweep."""
+    return [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
 
 
 async def add_sessions(auth: Auth, member: Member, count: int, expires: str) -> None:
@@ -95,17 +96,17 @@ async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStor
     assert await count(auth) == 1
 
 
-async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, replicas: list[SweepStore]) -> None:
+async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, databases: list[Database]) -> None:
     """Both sweep until there is nothing left, while users log in, refresh and log out: nobody fails."""
     member = await auth.join()
     await add_sessions(auth, member, 4 * BATCH, "now() - interval '1 s'")
 
-    async def sweep(replica: SweepStore) -> None:
-        while await left(replica):
-            await replica.sweep()
+    async def sweep(database: Database) -> None:
+        while await left(database):
+            await SweepStore(database, POLICY, KNOWN_SECONDS).sweep()
 
-    async def left(replica: SweepStore) -> bool:
-        async with replica._database.connection() as connection:
+    async def left(database: Database) -> bool:
+        async with database.connection() as connection:
             return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM sessions WHERE expires_at <= now())"))
 
     async def use() -> None:
@@ -113,7 +114,7 @@ async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth,
         tokens = await auth.renewed(user.tokens.refresh)
         assert (await auth.ask("POST", "/logout", {"refresh_token": tokens.refresh})).status == 204
 
-    await asyncio.gather(*(sweep(replica) for replica in replicas), *(use() for _ in range(5)))
+    await asyncio.gather(*(sweep(database) for database in databases), *(use() for _ in range(5)))
     assert await count(auth) == 1
 
 
@@ -177,29 +178,29 @@ async def test_a_client_sees_no_difference(auth: Auth, replicas: list[SweepStore
         over, closed, old = [await auth.sign_in(member.email) for _ in range(3)]
         renewed_over, renewed_old = await auth.renewed(over.refresh), await auth.renewed(old.refresh)
         await auth.expire(over.session)
-        assert (await auth.ask("POST", "/logout", token=closed.access)).status == 204
+        assert (await auth.ask("POST", "/logout", token=closed.account)).status == 204
         await auth.let_grace_end(old.session)
         if swept:
             await replicas[0].sweep()
             assert await auth.sessions_of(member.id) == {asks.session, old.session}
             assert await nonce_and_previous(auth, old.session) == (False, False)
-        listed = await auth.ask("GET", "/sessions", token=asks.access)
+        listed = await auth.ask("GET", "/sessions", token=asks.account)
         assert [item["id"] for item in listed.body["items"]] == [str(old.session), str(asks.session)]
         answers.append(
             [
-                await auth.me(over.access),
-                await auth.ask("GET", "/sessions", token=over.access),
-                await auth.ask("DELETE", "/sessions", token=over.access),
+                await auth.me(over.account),
+                await auth.ask("GET", "/sessions", token=over.account),
+                await auth.ask("DELETE", "/sessions", token=over.account),
                 await auth.refresh(renewed_over.refresh),
                 await auth.refresh(over.refresh),
-                await auth.ask("DELETE", f"/sessions/{over.session}", token=asks.access),
-                await auth.ask("DELETE", f"/sessions/{closed.session}", token=asks.access),
+                await auth.ask("DELETE", f"/sessions/{over.session}", token=asks.account),
+                await auth.ask("DELETE", f"/sessions/{closed.session}", token=asks.account),
                 await auth.ask("POST", "/logout", {"refresh_token": over.refresh}),
-                await auth.ask("POST", "/logout", token=over.access),
+                await auth.ask("POST", "/logout", token=over.account),
                 await auth.refresh(closed.refresh),
                 await auth.refresh(old.refresh),
                 await auth.refresh(renewed_old.refresh),
-                await auth.me(old.access),
+                await auth.me(old.account),
             ]
         )
     before, after = ([_comparable(reply) for reply in replies] for replies in answers)
@@ -229,7 +230,7 @@ async def test_the_current_token_is_good_after_a_sweep(auth: Auth, replicas: lis
         tokens = await auth.renewed(tokens.refresh)
         await auth.let_grace_end(tokens.session)
         await replicas[0].sweep()
-    assert (await auth.me(tokens.access)).status == 200
+    assert (await auth.me(tokens.account)).status == 200
 
 
 async def test_a_failure_does_not_end_the_sweeping(
@@ -249,4 +250,4 @@ async def test_a_failure_does_not_end_the_sweeping(
         async with asyncio.timeout(30):
             while await auth.sessions_of(member.id):
                 await asyncio.sleep(0.02)
-        assert says(await auth.me(member.tokens.access)) == (401, "session_ended")
+        assert says(await auth.me(member.tokens.account)) == (401, "session_ended")

@@ -15,15 +15,13 @@ import asyncpg
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from auth_service.handlers import ACCOUNTS
 from auth_service.model import SessionPolicy
 from auth_service.store.sweep import BATCH, SweepStore
 from auth_service.throttle import KNOWN_SECONDS, _key
-from shared.database.pool import Database
 from tests.api_client import PASSWORD, Pair, Reply, new_address, new_email
 from tests.auth_service.alone import Auth, alone, says
-
-pytestmark = pytest.mark.slow
+from tests.auth_service.hashing import CountingHasher
+from tests.postgres import opened
 
 T = TypeVar("T")
 
@@ -121,32 +119,9 @@ async def auth(auth: Auth) -> AsyncIterator[Auth]:
 
 
 @pytest.fixture
-def hashed(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every password that a hash is computed of, in the thread that computes it."""
-    return count_hashes(auth, monkeypatch)
-
-
-def count_hashes(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note every hash that is computed from now on."""
-    hasher, hashed = auth.app[ACCOUNTS]._hasher, list[str]()
-    verify, hash_ = hasher._verify, hasher._hash
-
-    def note_verify(password: str, password_hash: str) -> tuple[bool, bool]:
-        hashed.append(password)
-        return verify(password, password_hash)
-
-    def note_hash(password: str) -> str:
-        hashed.append(password)
-        return hash_(password)
-
-    monkeypatch.setattr(hasher, "_verify", note_verify)
-    monkeypatch.setattr(hasher, "_hash", note_hash)
-    return hashed
-
-
-def use_cores(auth: Auth, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let as many try a password at a time as on a machine with that many cores."""
-    monkeypatch.setattr(auth.app[ACCOUNTS]._hasher.queue, "_turns", asyncio.Semaphore(count + 1))
+def hashed(auth: Auth) -> list[str]:
+    """Every password that was hashed or checked."""
+    return auth.hasher.passwords
 
 
 async def test_five_failures_then_a_wait_that_doubles(auth: Auth) -> None:
@@ -423,10 +398,10 @@ async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: l
 
     async def change(password: str) -> Reply:
         body = {"current_password": password, "new_password": "another long passphrase"}
-        return await auth.ask("POST", "/me/password", body, member.tokens.access, headers=headers)
+        return await auth.ask("POST", "/me/password", body, member.tokens.account, headers=headers)
 
     async def delete(password: str) -> Reply:
-        return await auth.ask("DELETE", "/me", {"password": password}, member.tokens.access, headers=headers)
+        return await auth.ask("DELETE", "/me", {"password": password}, member.tokens.account, headers=headers)
 
     await overrule(auth, LONG_WAITS)
     answers = [says(await ask(WRONG)) for ask in (log_in, change, delete, change, delete)]
@@ -445,63 +420,65 @@ async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: l
     )
 
 
-async def test_of_a_thousand_parallel_tries_five_are_hashed(
-    own_auth: Auth, database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.slow
+async def test_of_a_thousand_parallel_tries_five_are_hashed(database_url: str, keyring_file: Path) -> None:
     """A thousand tries at once from one network at one account, at two replicas: five hashes are computed in all."""
     email, network = new_email(), new_address()
-    await own_auth.register(email)
-    await overrule(own_auth, LONG_WAITS)
-    async with alone(database_url, keyring_file) as other, ClientSession(connector=TCPConnector(limit=250)) as http:
-        for auth in (own_auth, other):
-            use_cores(auth, 64, monkeypatch)
-        hashed = count_hashes(own_auth, monkeypatch), count_hashes(other, monkeypatch)
-        replicas = Pair(own_auth.auth, "", http), Pair(other.auth, "", http)
+    async with (
+        alone(database_url, keyring_file, CountingHasher(threads=64)) as one,
+        alone(database_url, keyring_file, CountingHasher(threads=64)) as other,
+        ClientSession(connector=TCPConnector(limit=250)) as http,
+    ):
+        await one.register(email)
+        await overrule(one, LONG_WAITS)
+        one.hasher.passwords.clear()
+        replicas = Pair(one.auth, "", http), Pair(other.auth, "", http)
         replies = await asyncio.gather(*(guess(replicas[n % 2], email, network, f"{WRONG} {n}") for n in range(1000)))
     answers = [reply.status for reply in replies]
-    assert answers.count(401) == len(hashed[0]) + len(hashed[1]) == 5
+    assert answers.count(401) == len(one.hasher.passwords) + len(other.hasher.passwords) == 5
     # the others were told to wait, by either replica, or that the queue was full
     assert set(answers) <= {401, 429, 503}
     assert answers[0::2].count(429) > 20 < answers[1::2].count(429)
 
 
-async def test_parallel_tries_wait_for_no_failure_that_was_none(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parallel_tries_wait_for_no_failure_that_was_none(database_url: str, keyring_file: Path) -> None:
     """Four tries at the same time are four failures, none of which makes another wait."""
-    use_cores(auth, 4, monkeypatch)
-    for _ in range(20):
-        email, network = new_email(), new_address()
-        answers = await asyncio.gather(*(guess(auth, email, network) for _ in range(4)))
-        assert [reply.status for reply in answers] == [401] * 4
+    async with alone(database_url, keyring_file, CountingHasher(threads=4)) as auth:
+        for _ in range(20):
+            email, network = new_email(), new_address()
+            answers = await asyncio.gather(*(guess(auth, email, network) for _ in range(4)))
+            assert [reply.status for reply in answers] == [401] * 4
 
 
-async def test_a_burst_of_right_passwords_is_not_refused(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a turn is not counted yet: many can sign in from one network, or at one account, all at once."""
-    use_cores(auth, 2, monkeypatch)
+async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyring_file: Path) -> None:
+    """Tries that wait for a turn don't count yet: many can sign in at once from one network or to one account."""
     emails, network = [new_email(), new_email()], new_address()
-    for email in emails:
-        await auth.register(email)
-    answers = await asyncio.gather(*(guess(auth, emails[n % 2], network, PASSWORD) for n in range(30)))
+    async with alone(database_url, keyring_file, CountingHasher(threads=2)) as auth:
+        for email in emails:
+            await auth.register(email)
+        answers = await asyncio.gather(*(guess(auth, emails[n % 2], network, PASSWORD) for n in range(30)))
     assert [reply.status for reply in answers] == [200] * 30
 
 
-async def test_parallel_tries_do_not_deadlock(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Right and wrong passwords, at few accounts from few networks, all at once: each gets its own answer."""
-    use_cores(auth, 30, monkeypatch)
+@pytest.mark.slow
+async def test_parallel_tries_do_not_deadlock(database_url: str, keyring_file: Path) -> None:
+    """Right and wrong passwords, for few accounts from few networks, all at once: each gets its own answer."""
     choose = random.Random(4)  # noqa: S311  not for secrets
     emails, networks = [new_email() for _ in range(3)], [new_address() for _ in range(3)]
-    for email in emails:
-        await auth.register(email)
-    await overrule(auth, NO_WAITS)
+    async with alone(database_url, keyring_file, CountingHasher(threads=30)) as auth:
+        for email in emails:
+            await auth.register(email)
+        await overrule(auth, NO_WAITS)
 
-    def task() -> Callable[[], Awaitable[tuple[str, int]]]:
-        email, network, password = choose.choice(emails), choose.choice(networks), choose.choice((PASSWORD, WRONG))
+        def task() -> Callable[[], Awaitable[tuple[str, int]]]:
+            email, network, password = choose.choice(emails), choose.choice(networks), choose.choice((PASSWORD, WRONG))
 
-        async def log_in() -> tuple[str, int]:
-            return password, (await guess(auth, email, network, password)).status
+            async def log_in() -> tuple[str, int]:
+                return password, (await guess(auth, email, network, password)).status
 
-        return log_in
+            return log_in
 
-    answers = await side_by_side(30, [task() for _ in range(500)])
+        answers = await side_by_side(30, [task() for _ in range(500)])
     assert set(answers) == {(PASSWORD, 200), (WRONG, 401)}
 
 
@@ -538,13 +515,9 @@ async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
         "INSERT INTO known_networks SELECT sha256(n::text::bytea), now() - interval '90 days'"
         "  FROM generate_series(1, 5) AS n"
     )
-    database = Database(database_url, connections=2, migrations=[], migrate=False)
-    await database.open()
-    try:
+    async with opened(database_url) as database:
         store = SweepStore(database, POLICY, KNOWN_SECONDS)
         assert [await store.sweep() for _ in range(3)] == [True, True, False]
-    finally:
-        await database.close()
     kept = await rows(own_auth)
     assert sorted(row["failures"] for row in kept) == [1, 1, 7, 7, 7]
     assert await own_auth.database.fetchval("SELECT count(*) FROM known_networks") == 1

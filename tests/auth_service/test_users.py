@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,10 +11,12 @@ import pytest
 from auth_service.accounts import _keep_an_admin
 from auth_service.handlers import ACCOUNTS, SESSIONS
 from auth_service.model import Client, Event, Role, User
+from auth_service.store.accounts import AccountStore
 from shared import cursor
 from shared.errors import DomainError
 from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, Member, says
+from tests.postgres import opened
 
 CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
 ENDED = (401, "session_ended")
@@ -30,7 +32,7 @@ async def walk(auth: Auth, admin: Member, limit: int, between: Callable[[], Awai
     ids: list[str] = []
     query = f"?limit={limit}"
     for _ in range(200):
-        reply = await auth.ask("GET", f"/users{query}", token=admin.tokens.access)
+        reply = await auth.ask("GET", f"/users{query}", token=admin.tokens.account)
         assert reply.status == 200, reply
         assert set(reply.body) == {"items", "next"}
         ids.extend(item["id"] for item in reply.body["items"])
@@ -82,9 +84,9 @@ async def test_who_is_deleted_during_a_walk_takes_nobody_along(own_auth: Auth) -
     """If the last user of a page is gone before the next page is asked for, the walk goes on behind."""
     admin = await own_auth.join(role="admin")
     ids = [str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(5)]][::-1]
-    first = await own_auth.ask("GET", "/users?limit=2", token=admin.tokens.access)
+    first = await own_auth.ask("GET", "/users?limit=2", token=admin.tokens.account)
     await own_auth.database.execute("DELETE FROM users WHERE id = ANY($1)", [ids[1], ids[2]])
-    rest = await own_auth.ask("GET", f"/users?cursor={first.body['next']}", token=admin.tokens.access)
+    rest = await own_auth.ask("GET", f"/users?cursor={first.body['next']}", token=admin.tokens.account)
     assert [item["id"] for item in rest.body["items"]] == ids[3:]
 
 
@@ -96,7 +98,7 @@ async def test_a_page_has_twenty_unless_told(own_auth: Auth) -> None:
         " SELECT gen_random_uuid(), 'u' || n, 'u' || n, 'U', '' FROM generate_series(1, 120) n"
     )
     for query, wanted in (("", 20), ("?limit=1", 1), ("?limit=100", 100)):
-        reply = await own_auth.ask("GET", f"/users{query}", token=admin.tokens.access)
+        reply = await own_auth.ask("GET", f"/users{query}", token=admin.tokens.account)
         assert len(reply.body["items"]) == wanted
         assert set(reply.body["items"][0]) == FIELDS
 
@@ -117,7 +119,7 @@ async def test_a_page_has_twenty_unless_told(own_auth: Auth) -> None:
 async def test_a_wrong_parameter_is_named(auth: Auth, query: str, parameter: str, code: str) -> None:
     """A parameter that is unknown, repeated or out of range gets 400 with its name."""
     admin = await auth.join(role="admin")
-    reply = await auth.ask("GET", f"/users?{query}", token=admin.tokens.access)
+    reply = await auth.ask("GET", f"/users?{query}", token=admin.tokens.account)
     assert says(reply) == (400, "parameter_invalid")
     assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
 
@@ -126,7 +128,7 @@ async def test_a_cursor_of_no_page_is_refused(auth: Auth) -> None:
     """A cursor that this list did not give gets 400, whatever stands in it."""
     admin = await auth.join(role="admin")
     good = cursor.write((1_700_000_000_000_000).to_bytes(8) + admin.id.bytes)
-    assert (await auth.ask("GET", f"/users?cursor={good}", token=admin.tokens.access)).status == 200
+    assert (await auth.ask("GET", f"/users?cursor={good}", token=admin.tokens.account)).status == 200
     for wrong in (
         "",
         "x",
@@ -141,17 +143,17 @@ async def test_a_cursor_of_no_page_is_refused(auth: Auth) -> None:
         "%ED%A0%80",
         "A" * 5000,
     ):
-        reply = await auth.ask("GET", f"/users?cursor={wrong}", token=admin.tokens.access)
+        reply = await auth.ask("GET", f"/users?cursor={wrong}", token=admin.tokens.account)
         assert says(reply) == (400, "cursor_invalid"), wrong
     for extreme in (0, 253_402_300_799_999_999):
         there = cursor.write(extreme.to_bytes(8) + bytes(16))
-        assert (await auth.ask("GET", f"/users?cursor={there}", token=admin.tokens.access)).status == 200
+        assert (await auth.ask("GET", f"/users?cursor={there}", token=admin.tokens.account)).status == 200
 
 
 async def test_an_admin_sees_one_user(auth: Auth) -> None:
     """GET /users/{id} shows the account as it is, and never its password hash; an unknown id is 404."""
     admin, member = await auth.join(role="admin"), await auth.join("Grace")
-    reply = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.access)
+    reply = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.account)
     assert reply.status == 200
     assert set(reply.body) == FIELDS
     assert (reply.body["id"], reply.body["email"], reply.body["name"]) == (str(member.id), member.email, "Grace")
@@ -159,9 +161,9 @@ async def test_an_admin_sees_one_user(auth: Auth) -> None:
     own = str(member.id)
     for path in (str(uuid4()), own.upper(), own.replace("-", ""), "x", "%00", "me"):
         for method, body in (("GET", None), ("PATCH", {"disabled": True})):
-            reply = await auth.ask(method, f"/users/{path}", body, admin.tokens.access)
+            reply = await auth.ask(method, f"/users/{path}", body, admin.tokens.account)
             assert says(reply) == (404, "not_found"), path
-    assert (await auth.me(member.tokens.access)).status == 200
+    assert (await auth.me(member.tokens.account)).status == 200
 
 
 async def test_no_answer_has_a_password_hash(auth: Auth) -> None:
@@ -169,15 +171,15 @@ async def test_no_answer_has_a_password_hash(auth: Auth) -> None:
     admin = await auth.join(role="admin")
     email = new_email()
     registered = await auth.register(email)
-    user_id, token = registered.body["id"], (await auth.sign_in(email)).access
+    user_id, token = registered.body["id"], (await auth.sign_in(email)).account
     answers = [
         registered,
         await auth.me(token),
         await auth.ask("PATCH", "/me", {"name": "Other"}, token),
         await auth.ask("GET", "/sessions", token=token),
-        await auth.ask("GET", "/users?limit=100", token=admin.tokens.access),
-        await auth.ask("GET", f"/users/{user_id}", token=admin.tokens.access),
-        await auth.ask("PATCH", f"/users/{user_id}", {"role": "moderator"}, admin.tokens.access),
+        await auth.ask("GET", "/users?limit=100", token=admin.tokens.account),
+        await auth.ask("GET", f"/users/{user_id}", token=admin.tokens.account),
+        await auth.ask("PATCH", f"/users/{user_id}", {"role": "moderator"}, admin.tokens.account),
     ]
     assert {reply.status for reply in answers} == {200, 201}
     hashes = [row[0] for row in await auth.database.fetch("SELECT password_hash FROM users WHERE password_hash <> ''")]
@@ -198,7 +200,7 @@ async def test_it_is_for_admins_alone(auth: Auth, method: str, path: str, body: 
     for role in ("user", "moderator"):
         member = await auth.join()
         await auth.database.execute("UPDATE users SET role = $2 WHERE id = $1", member.id, role)
-        token = (await auth.sign_in(member.email)).access
+        token = (await auth.sign_in(member.email)).account
         for at in (member.id, uuid4(), "x"):
             reply = await auth.ask(method, path.format(at), body, token)
             assert says(reply) == SCOPE
@@ -210,10 +212,10 @@ async def test_it_is_for_admins_alone(auth: Auth, method: str, path: str, body: 
 async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> None:
     """An admin who is one no longer gets 403 at once, with a token that still says users:admin."""
     boss, admin, member = await auth.join(role="admin"), await auth.join(role="admin"), await auth.join()
-    token = admin.tokens.access
+    token = admin.tokens.account
     assert "users:admin" in admin.tokens.claims["scope"]
     assert (await auth.ask("GET", "/users", token=token)).status == 200
-    reply = await auth.ask("PATCH", f"/users/{admin.id}", {"role": "user"}, boss.tokens.access)
+    reply = await auth.ask("PATCH", f"/users/{admin.id}", {"role": "user"}, boss.tokens.account)
     assert (reply.status, reply.body["role"]) == (200, "user")
     for method, path, body in (
         ("GET", "/users", None),
@@ -226,36 +228,36 @@ async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> Non
         assert says(reply) == ADMIN_ONLY, (method, path)
         assert 'error="insufficient_scope"' in reply.headers["WWW-Authenticate"]
     assert (await auth.me(token)).body["role"] == "user"
-    assert (await auth.me(member.tokens.access)).status == 200
+    assert (await auth.me(member.tokens.account)).status == 200
     assert "users:admin" not in (await auth.renewed(admin.tokens.refresh)).claims["scope"]
 
 
 async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:
     """A role that was given counts from the next refresh on; the token from before is not signed for it."""
     boss, member = await auth.join(role="admin"), await auth.join()
-    reply = await auth.ask("PATCH", f"/users/{member.id}", {"role": "admin"}, boss.tokens.access)
+    reply = await auth.ask("PATCH", f"/users/{member.id}", {"role": "admin"}, boss.tokens.account)
     assert reply.status == 200
-    assert says(await auth.ask("GET", f"/users/{boss.id}", token=member.tokens.access)) == SCOPE
+    assert says(await auth.ask("GET", f"/users/{boss.id}", token=member.tokens.account)) == SCOPE
     renewed = await auth.renewed(member.tokens.refresh)
-    assert (await auth.ask("GET", f"/users/{boss.id}", token=renewed.access)).status == 200
+    assert (await auth.ask("GET", f"/users/{boss.id}", token=renewed.account)).status == 200
 
 
 async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
     """A disabled user's sessions are over, tokens count for nothing at auth, and no log-in succeeds until enabled."""
     admin, member = await auth.join(role="admin"), await auth.join()
     opened = [member.tokens, await auth.sign_in(member.email)]
-    before = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.access)
-    disabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.access)
+    before = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.account)
+    disabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": True}, admin.tokens.account)
     assert disabled.status == 200
     assert disabled.body["disabled_at"] is not None
     changed = {name for name in FIELDS if disabled.body[name] != before.body[name]}
     assert changed == {"disabled_at", "updated_at"}
     for tokens in opened:
-        assert says(await auth.me(tokens.access)) == ENDED
+        assert says(await auth.me(tokens.account)) == ENDED
         assert says(await auth.refresh(tokens.refresh)) == INVALID
     assert await auth.sessions_of(member.id) == set()
     assert says(await auth.login(member.email)) == (401, "credentials_invalid")
-    enabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": False}, admin.tokens.access)
+    enabled = await auth.ask("PATCH", f"/users/{member.id}", {"disabled": False}, admin.tokens.account)
     assert (enabled.status, enabled.body["disabled_at"]) == (200, None)
     assert (await auth.login(member.email)).status == 200
     for tokens in opened:
@@ -296,29 +298,29 @@ async def test_what_an_admin_can_not_change_is_named(auth: Auth, body: object, p
     """Role and disabled are all that an admin sets; anything else, or another type, gets 422 and changes nothing."""
     admin, member = await auth.join(role="admin"), await auth.join()
     path = f"/users/{member.id}"
-    before = await auth.ask("GET", path, token=admin.tokens.access)
-    reply = await auth.ask("PATCH", path, body, admin.tokens.access)
+    before = await auth.ask("GET", path, token=admin.tokens.account)
+    reply = await auth.ask("PATCH", path, body, admin.tokens.account)
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
-    assert (await auth.ask("GET", path, token=admin.tokens.access)).body == before.body
+    assert (await auth.ask("GET", path, token=admin.tokens.account)).body == before.body
 
 
 async def test_role_and_disabled_are_changed_together(auth: Auth) -> None:
     """Both in one request are one change; what is not sent stays."""
     admin, member = await auth.join(role="admin"), await auth.join()
     path = f"/users/{member.id}"
-    reply = await auth.ask("PATCH", path, {"role": "moderator", "disabled": True}, admin.tokens.access)
+    reply = await auth.ask("PATCH", path, {"role": "moderator", "disabled": True}, admin.tokens.account)
     assert (reply.body["role"], reply.body["disabled_at"] is None) == ("moderator", False)
-    reply = await auth.ask("PATCH", path, {"disabled": False}, admin.tokens.access)
+    reply = await auth.ask("PATCH", path, {"disabled": False}, admin.tokens.account)
     assert (reply.body["role"], reply.body["disabled_at"]) == ("moderator", None)
-    reply = await auth.ask("PATCH", path, {"role": "user"}, admin.tokens.access)
+    reply = await auth.ask("PATCH", path, {"role": "user"}, admin.tokens.account)
     assert (reply.body["role"], reply.body["disabled_at"]) == ("user", None)
 
 
 async def test_what_is_so_already_is_no_change(auth: Auth) -> None:
     """An empty change, and a role or a state that the user has, give the user as is, and are not recorded."""
     admin, member = await auth.join(role="admin"), await auth.join()
-    path, token = f"/users/{member.id}", admin.tokens.access
+    path, token = f"/users/{member.id}", admin.tokens.account
     for role, disabled in (("user", False), ("moderator", True)):
         now = await auth.ask("PATCH", path, {"role": role, "disabled": disabled}, token)
         events = await auth.events_of(member.id)
@@ -336,7 +338,7 @@ async def test_what_is_so_already_is_no_change(auth: Auth) -> None:
 async def test_the_last_admin_stays(own_auth: Auth) -> None:
     """The only enabled admin can't be demoted, disabled or deleted, also by that admin; nothing else of it is done."""
     boss, disabled = await own_auth.join(role="admin"), await own_auth.join(role="admin")
-    token, path = boss.tokens.access, f"/users/{boss.id}"
+    token, path = boss.tokens.account, f"/users/{boss.id}"
     assert (
         await own_auth.ask("PATCH", f"/users/{disabled.id}", {"disabled": True}, token)
     ).status == 200  # an admin who can't sign in does not count
@@ -361,8 +363,16 @@ async def test_the_last_admin_stays(own_auth: Auth) -> None:
     assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, token)).status == 204
 
 
-async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth) -> None:
-    """In each of many rounds two removals at once, of each of the last two admins, end with one admin left."""
+@pytest.fixture
+async def store(own_auth: Auth, database_url: str) -> AsyncIterator[AccountStore]:
+    """The accounts of `own_auth`, by connections of the test's own."""
+    assert own_auth.auth, "its start has made the tables"
+    async with opened(database_url) as database:
+        yield AccountStore(database)
+
+
+async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth, store: AccountStore) -> None:
+    """In each of many rounds, two removals at once, of each of the last two admins, leave one admin."""
     members = [await own_auth.join(role="admin") for _ in range(2)]
     accounts = own_auth.app[ACCOUNTS]
 
@@ -373,9 +383,9 @@ async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth) -> No
         return await accounts.change(member.id, by, CLIENT, disabled=True) is not None
 
     async def delete(member: Member, _: User | None) -> bool:
-        # what follows once the password is checked
-        found = await accounts._store.get(member.id)
-        async with accounts._store.locked_with_admins(member.id) as locked:
+        # what a handler does once the password is checked
+        found = await store.get(member.id)
+        async with store.locked_with_admins(member.id) as locked:
             _keep_an_admin(locked, member.id)
             return found is not None and await locked.remove(member.id, found[1], Event("deleted", member.id))
 
@@ -400,7 +410,7 @@ async def test_admins_who_remove_each_other_at_once(own_auth: Auth, body: object
     members = [await own_auth.join(role="admin") for _ in range(3)]
     replies = await asyncio.gather(
         *(
-            own_auth.ask("PATCH", f"/users/{members[number - 1].id}", body, member.tokens.access)
+            own_auth.ask("PATCH", f"/users/{members[number - 1].id}", body, member.tokens.account)
             for number, member in enumerate(members)
         )
     )
@@ -417,10 +427,10 @@ async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth, own: bo
     whom, body = (admin, {"role": "admin"}) if own else (member, {"disabled": True})
     async with own_auth.database.transaction():
         await own_auth.database.execute("UPDATE users SET role = 'user' WHERE id = $1", admin.id)
-        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{whom.id}", body, admin.tokens.access))
+        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{whom.id}", body, admin.tokens.account))
         await _until_one_waits(own_auth)
     assert says(await waiting) == ADMIN_ONLY
-    roles = [(await own_auth.me(each.tokens.access)).body["role"] for each in (boss, admin, member)]
+    roles = [(await own_auth.me(each.tokens.account)).body["role"] for each in (boss, admin, member)]
     assert roles == ["admin", "user", "user"]
 
 
@@ -433,7 +443,7 @@ async def test_where_there_is_no_admin_none_is_missed(own_auth: Auth) -> None:
     for role in ROLES:
         await accounts.change(member.id, None, None, role=role)
     tokens = await own_auth.sign_in(member.email)
-    assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, tokens.access)).status == 204
+    assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, tokens.account)).status == 204
 
 
 async def test_changes_at_once_do_not_wait_for_each_other(own_auth: Auth) -> None:
@@ -444,7 +454,7 @@ async def test_changes_at_once_do_not_wait_for_each_other(own_auth: Auth) -> Non
     lock = "SELECT FROM users WHERE id = $1 FOR UPDATE NOWAIT"
     async with own_auth.database.transaction():
         await own_auth.database.execute(lock, one.id)
-        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{one.id}", {"role": "moderator"}, boss.access))
+        waiting = asyncio.create_task(own_auth.ask("PATCH", f"/users/{one.id}", {"role": "moderator"}, boss.account))
         await _until_one_waits(own_auth)
         await own_auth.database.execute(lock, other.id)
     assert (await waiting).status == 200

@@ -1,5 +1,6 @@
 """Serve both services and the console for the browser."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ async def console(auth: str, posts: str, port: int, gallery: Path | None = None)
 
 @asynccontextmanager
 async def stage(
-    server: Server, keyring: Path, *, gallery: Path | None = None, clock: Clock | None = None, **auth_changes: Any
+    server: Server, keyring: Path, *, gallery: Path | None = None, clock: Clock = time.time, **auth_changes: Any
 ) -> AsyncIterator[Stage]:
     """Serve both services and the console in this process.
 

@@ -9,6 +9,8 @@ from playwright.async_api import Browser, expect
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 LOOKS: dict[str, dict[str, Any]] = {

@@ -11,6 +11,8 @@ from playwright.async_api import Browser, Route, expect
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "payload": (8, "token_signature_invalid", 1),
     "flip": (8, "token_signature_invalid", 1),

@@ -5,10 +5,13 @@ import json
 import os
 import subprocess
 
+import pytest
 from playwright.async_api import expect
 
 from tests.console.screen import Screen
 from tests.console.test_posts import HOSTILE
+
+pytestmark = pytest.mark.slow
 
 
 async def copied(shown: Screen, call: int) -> str:

@@ -1,10 +1,13 @@
 """Step 3: reading, searching, writing, editing and deleting posts, whose content is always shown as text."""
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.api_client import new_email
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"> it\'s \\ "quoted" $HOME `id` \u202eסוף %41'
 

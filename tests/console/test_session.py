@@ -14,6 +14,8 @@ from tests.console.screen import Screen, screen
 from tests.console.stage import Stage, console, stage
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 
 async def sign_in(shown: Screen, email: str, password: str) -> None:
     """Fill in the form and select Sign in."""

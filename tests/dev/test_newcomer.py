@@ -4,11 +4,14 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.console.screen import screen
 from tests.dev.runner import dev, serving
 from tests.dev.test_gallery import REFUSED
+
+pytestmark = pytest.mark.slow
 
 
 async def test_from_the_printed_url_to_every_refused_token(browser: Browser, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from dev import postgres
 from tests.dev.runner import dev, serving, start
 
+pytestmark = pytest.mark.slow
+
 
 def ask(url: str, **headers: str) -> tuple[int, Message, bytes]:
     """Send a GET, and return status, headers and body."""

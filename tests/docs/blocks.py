@@ -55,9 +55,9 @@ class Step:
 
 
 def documents() -> list[Path]:
-    """Every document of the project: the README, and all in docs."""
+    """Every document of the project but the changelog: those at the root, and all in docs."""
     written = (path for path in DOCS.rglob("*.md") if "node_modules" not in path.parts)
-    return [ROOT / "README.md", *sorted(written)]
+    return [*(ROOT / file for file in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(written)]
 
 
 def name(path: Path) -> str:

@@ -80,6 +80,10 @@ def _command(words: Sequence[str], files: Sequence[str]) -> None:
             _parsed(rest)
         case [".venv/bin/python", file] if file in files:
             pass
+        case [".venv/bin/python", "-m", "pytest", path, *_] if (ROOT / path).exists():
+            pass
+        case [".ci/run"]:
+            assert (ROOT / ".ci" / "run").exists()
         case _:
             raise Untrue("nobody knows this command")
 

@@ -97,9 +97,10 @@ async def node(folder: Path, keyring: Path) -> AsyncIterator[Node]:
     assert status == 0
 
 
-def at_hand() -> list[str]:
-    """The stacks that this machine can run: PyJWT, and Node where it is there. In CI it must be."""
-    return ["PyJWT", *(["Node"] if "CI" in os.environ or _node_is_there() else [])]
+def at_hand() -> list[object]:
+    """The stacks that this machine can run, as parameters: PyJWT, and Node if it is installed. CI must have it."""
+    node = [pytest.param("Node", marks=pytest.mark.slow)] if "CI" in os.environ or _node_is_there() else []
+    return ["PyJWT", *node]
 
 
 def _node_is_there() -> bool:

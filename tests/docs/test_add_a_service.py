@@ -244,6 +244,7 @@ async def test_bytes_that_are_no_text(stack: Stack) -> None:
     assert await stack.claims("\udcff.\udcff.\udcff") is None
 
 
+@pytest.mark.slow
 async def test_rotation(notes: Notes, stack: Stack) -> None:
     """A key that is added is believed at once and one that is taken away no longer, without any restart."""
     kid = keys.add(notes.keyring)

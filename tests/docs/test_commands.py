@@ -122,11 +122,13 @@ def test_each_fence_is_of_a_known_kind(document: Path) -> None:
     check_fences(document, fences(text(document)))
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_is_shown(transcript: Transcript) -> None:
     """Every command of the document works, and prints what stands below it."""
     transcript.compare(text(transcript.document))
 
 
+@pytest.mark.slow
 def test_make_run_prints_what_is_shown(first_run: tuple[str, str]) -> None:
     """The first `make run` prints what the README shows of it."""
     assert first_run_shown(text(ROOT / "README.md"))
@@ -168,6 +170,7 @@ async def test_the_claims_are_those_of_a_token(pair: Pair) -> None:
         assert f"exp (iat + {payload['exp'] - payload['iat']} s)" in second
 
 
+@pytest.mark.slow
 def test_a_change_in_an_output_is_noticed(transcript: Transcript) -> None:
     """With another member, code, status or word, with a line more or less, an output is not what was printed."""
     document = text(transcript.document)
@@ -239,6 +242,7 @@ def test_a_command_that_is_not_there_is_noticed(line: str) -> None:
         elsewhere.check(Fence(ELSEWHERE, f"{line}\n", 1), ["notes.py"])
 
 
+@pytest.mark.slow
 def test_another_first_run_is_noticed(first_run: tuple[str, str]) -> None:
     """A line of `make run` that the README does not have, or has otherwise, is noticed."""
     document = text(ROOT / "README.md")

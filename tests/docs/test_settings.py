@@ -7,7 +7,7 @@ import pytest
 from tests.docs.blocks import ROOT
 from tests.docs.elsewhere import SETTINGS
 
-ROW = re.compile(r"\| (?P<names>`[A-Z_`, ]+`)(?: \((?P<reader>auth|console)\))? \| (?P<default>.*?) ?\|")
+ROW = re.compile(r"\| (?P<names>`[A-Z_`, ]+`)(?: \((?P<reader>auth|posts|console)\))? \| (?P<default>.*?) ?\|")
 
 
 def rows() -> list[re.Match[str]]:

@@ -19,7 +19,7 @@ ROUTES = {"auth": auth_service.routes.ROUTES, "posts": posts_service.routes.ROUT
 @cache
 def document(service: str) -> dict[str, Any]:
     """The document of `auth` or `posts`, as the service makes it."""
-    return openapi.document(service, "", [*ROUTES[service], *health.routes(Keyring(text=KEYRING), None)])
+    return openapi.document(service, "", [*ROUTES[service], *health.routes(Keyring(text=KEYRING), None, None)])
 
 
 def check(service: str, request: tuple[str, str], *, status: int, headers: Mapping[str, str], body: object) -> None:

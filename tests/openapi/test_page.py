@@ -7,6 +7,8 @@ from tests.api_client import Pair
 from tests.console.screen import screen
 from tests.openapi.documents import ROUTES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("service", ["auth", "posts"])
 async def test_every_address_is_shown_and_can_be_tried(pair: Pair, browser: Browser, service: str) -> None:

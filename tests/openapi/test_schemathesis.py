@@ -10,6 +10,8 @@ import pytest
 from tests.api_client import auth_app, posts_app, served
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 EXAMPLES = 10
 """Most requests of a phase for each operation: the budget. What comes first in the coverage phase is on top."""

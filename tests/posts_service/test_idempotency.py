@@ -9,13 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiohttp import ClientError, ClientSession, web
+from aiohttp import ClientError, ClientSession
 
 from dev import service_process as processes
-from posts_service.handlers.posts import POSTS
 from posts_service.store.idempotency import IdempotencyStore
 from tests.api_client import SignedIn, posts_app, served
-from tests.postgres import Server
+from tests.postgres import Server, opened
 from tests.posts_service.board import Board, Raw
 
 TRIES = 100
@@ -163,9 +162,12 @@ async def test_a_key_is_free_after_a_day(board: Board) -> None:
 
 
 async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: Board) -> None:
-    """A sweep takes away what is older than 24 hours, in batches, and nothing else; two at once do not meet."""
-    app, other = posts_app(database_url, board.keyring), posts_app(database_url, board.keyring)
-    async with served(app), served(other):
+    """A sweep removes keys older than 24 hours, in batches, and nothing else; two can sweep at once."""
+    async with (
+        served(posts_app(database_url, board.keyring)),
+        opened(database_url) as one,
+        opened(database_url) as other,
+    ):
         board = replace(board, database_url=database_url)
         insert = (
             "INSERT INTO idempotency_keys"
@@ -174,16 +176,12 @@ async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: B
         )
         await board.execute(insert, 1_100, "24 hours")
         await board.execute(insert, 30, "23 hours 59 minutes")
-        sweeps = [_store(application).sweep for application in (app, other)]
+        sweeps = [IdempotencyStore(database).sweep for database in (one, other)]
         assert await sweeps[0]() is True
         assert await board.count("SELECT count(*) FROM idempotency_keys") == 630
         while any(await asyncio.gather(*(sweep() for sweep in sweeps))):
             pass
         assert await board.count("SELECT count(*) FROM idempotency_keys") == 30
-
-
-def _store(app: web.Application) -> IdempotencyStore:
-    return app[POSTS]._keys
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "k" * 256, "a\tb", "🦉"])

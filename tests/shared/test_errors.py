@@ -71,3 +71,25 @@ def test_every_refusal_to_come_back_later_says_when() -> None:
                 if name in later:
                     assert "'retry_after'" in ast.dump(node.exc), (file, node.lineno)
     assert later <= {kind.__name__ for kind in codes(DomainError)}
+
+
+def test_every_status_has_the_same_phrase_on_every_python() -> None:
+    """A title doesn't depend on the version of Python that the service runs on."""
+    phrases = {int(problems.status_of(kind)): problems.phrase(problems.status_of(kind)) for kind in codes()}
+    assert phrases == {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        405: "Method Not Allowed",
+        408: "Request Timeout",
+        409: "Conflict",
+        412: "Precondition Failed",
+        413: "Request Entity Too Large",
+        415: "Unsupported Media Type",
+        422: "Unprocessable Entity",
+        429: "Too Many Requests",
+        500: "Internal Server Error",
+        503: "Service Unavailable",
+        507: "Insufficient Storage",
+    }

@@ -40,6 +40,7 @@ async def test_posts_goes_on_without_auth(
         assert (await pair.call("GET", f"{pair.posts}/health/ready")).status == 200
 
 
+@pytest.mark.slow
 async def test_the_whole_path_with_both_services_as_processes(
     databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:

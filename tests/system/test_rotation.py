@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from auth_service import keys
 from dev import service_process
 from tests.system.rotation.drill import CLIENTS, Drill, drill, rotate
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_key_is_replaced_under_load(databases: tuple[str, str], tmp_path: Path) -> None:

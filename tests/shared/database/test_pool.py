@@ -11,8 +11,6 @@ from shared.database.pool import Database
 from shared.errors import Busy, DatabaseUnavailable, StartupError
 from tests.postgres import Server
 
-pytestmark = pytest.mark.slow
-
 TABLE = Migration(1, "0001_table", "CREATE TABLE things (id int); INSERT INTO things VALUES (1)")
 
 
@@ -85,6 +83,7 @@ async def test_waiting_for_a_turn_ends(database_url: str, monkeypatch: pytest.Mo
     await db.close()
 
 
+@pytest.mark.slow
 async def test_a_deadlock_is_no_fault_of_the_service(database_url: str) -> None:
     """Of two transactions that wait for each other, one is told to come back, and the other goes through."""
     db = database(database_url, TABLE)
