@@ -18,7 +18,7 @@ say = partial(print, flush=True)
 
 def main() -> None:
     """Run the drill and report the result."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a background job starts with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory() as folder:
