@@ -25,7 +25,7 @@ def keyring(secret: bytes) -> str:
 SECRET = bytes(range(7, 39))
 KID = kid_of(SECRET)
 KEYRING = keyring(SECRET)
-OTHER_SECRET = bytes(range(64, 96))
+OTHER_SECRET = bytes(range(192, 224))
 OTHER_KID = kid_of(OTHER_SECRET)
 OTHER_KEYRING = keyring(OTHER_SECRET)
 HEADER: dict[str, Any] = {"alg": "HS256", "typ": "at+jwt", "kid": KID}

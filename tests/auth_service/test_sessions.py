@@ -27,7 +27,7 @@ INVALID = (401, "refresh_token_invalid")
 async def test_me_is_the_account_of_the_token(pair: Pair) -> None:
     """GET /me gives the account that the token belongs to."""
     user = await pair.sign_up("Grace")
-    reply = await pair.call("GET", f"{pair.auth}/me", token=user.token)
+    reply = await pair.call("GET", f"{pair.auth}/me", token=user.account_token)
     assert reply.status == 200
     assert (reply.body["id"], reply.body["email"], reply.body["name"]) == (user.id, user.email, "Grace")
 
@@ -43,9 +43,9 @@ async def test_auth_believes_its_rows_and_not_the_token(database_url: str, keyri
             "DELETE FROM users",
         ):
             user = await pair.sign_up()
-            assert (await pair.call("GET", f"{auth}/me", token=user.token)).status == 200
+            assert (await pair.call("GET", f"{auth}/me", token=user.account_token)).status == 200
             await connection.execute(statement)
-            reply = await pair.call("GET", f"{auth}/me", token=user.token)
+            reply = await pair.call("GET", f"{auth}/me", token=user.account_token)
             assert (reply.status, reply.code) == (401, "session_ended")
             assert 'error="invalid_token"' in reply.headers["WWW-Authenticate"]
         await connection.close()
@@ -70,7 +70,7 @@ async def test_the_oldest_session_gives_way(database_url: str, keyring_file: Pat
         pair = Pair(auth, "", http)
         email = new_email()
         await pair.register(email)
-        tokens = [(await pair.login(email)).body["access_token"] for _ in range(51)]
+        tokens = [(await pair.login(email)).body["account_token"] for _ in range(51)]
         statuses = [(await pair.call("GET", f"{auth}/me", token=token)).status for token in tokens]
         assert statuses == [401] + [200] * 50
 
@@ -178,7 +178,7 @@ async def test_a_device_is_one_short_plain_line(auth: Auth, agent: str | None, d
             "POST", f"{auth.auth}/login", {"email": member.email, "password": PASSWORD}, headers=headers
         )
     assert reply.status == 200
-    listed = await auth.ask("GET", "/sessions", token=reply.body["access_token"])
+    listed = await auth.ask("GET", "/sessions", token=reply.body["account_token"])
     assert listed.body["items"][0]["device"] == device
 
 
@@ -253,23 +253,26 @@ async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
     refresh = {"refresh_token": member.tokens.refresh}
     assert says(await auth.ask("POST", "/logout")) == (415, "media_type_unsupported")
     assert says(await auth.ask("POST", "/logout", {})) == (422, "validation_failed")
-    bad = await auth.ask("POST", "/logout", refresh, member.tokens.account[:-4] + "AAAA")
+    bad = await auth.ask("POST", "/logout", None, member.tokens.account[:-4] + "AAAA")
     assert says(bad) == (401, "token_signature_invalid")
     assert (await auth.me(member.tokens.account)).status == 200
+    assert (await auth.ask("POST", "/logout", refresh, member.tokens.account[:-4] + "AAAA")).status == 204
+    assert says(await auth.me(member.tokens.account)) == ENDED
 
 
-async def test_an_expired_access_token_logs_nobody_out(database_url: str, keyring_file: Path) -> None:
-    """A bearer token past its time gets 401, and the session goes on for whoever has the refresh token."""
+async def test_an_expired_token_does_not_keep_a_refresh_token_alive(database_url: str, keyring_file: Path) -> None:
+    """A log-out with an expired account token ends the session of the refresh token sent with it; alone it gets 401."""
     now = [time.time()]
     async with served(auth_app(database_url, keyring_file, lambda: now[0])) as base, ClientSession() as http:
         pair = Pair(base, "", http)
         user = await pair.sign_up()
         opened = (await pair.login(user.email)).body
         now[0] += 900 + 10
-        reply = await pair.call("POST", f"{base}/logout", token=opened["access_token"])
-        assert says(reply) == (401, "token_expired")
-        again = await pair.call("POST", f"{base}/refresh", {"refresh_token": opened["refresh_token"]})
-        assert again.status == 200
+        refresh, token = {"refresh_token": opened["refresh_token"]}, opened["account_token"]
+        assert says(await pair.call("POST", f"{base}/logout", token=token)) == (401, "token_expired")
+        assert (await pair.call("POST", f"{base}/refresh", refresh)).status == 200
+        assert (await pair.call("POST", f"{base}/logout", refresh, token)).status == 204
+        assert says(await pair.call("POST", f"{base}/refresh", refresh)) == INVALID
 
 
 async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
@@ -298,19 +301,19 @@ async def test_an_empty_body_in_chunks_is_a_body(pair: Pair) -> None:
     """A log-out that announces a body without sending one is refused, however its packets arrive."""
     user = await pair.sign_up()
     request = (
-        f"POST /logout HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {user.token}\r\n"
+        f"POST /logout HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {user.account_token}\r\n"
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     )
     status, _, _ = await exchange(pair.auth, request.encode())
     assert status == b"HTTP/1.1 415 Unsupported Media Type"
-    assert (await pair.call("GET", f"{pair.auth}/me", token=user.token)).status == 200
+    assert (await pair.call("GET", f"{pair.auth}/me", token=user.account_token)).status == 200
 
 
 async def test_after_a_log_out_only_auth_asks_for_the_session(pair: Pair) -> None:
     """At the posts service an access token counts until it expires, also after the log-out: nobody is asked there."""
     user = await pair.sign_up()
-    assert (await pair.call("POST", f"{pair.auth}/logout", token=user.token)).status == 204
-    assert says(await pair.call("GET", f"{pair.auth}/me", token=user.token)) == ENDED
+    assert (await pair.call("POST", f"{pair.auth}/logout", token=user.account_token)).status == 204
+    assert says(await pair.call("GET", f"{pair.auth}/me", token=user.account_token)) == ENDED
     assert (await pair.call("GET", f"{pair.posts}/posts", token=user.token)).status == 200
 
 
@@ -347,11 +350,11 @@ async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(au
     """DELETE /sessions ends every session of the user, this one too, at once."""
     member, other = await auth.join(), await auth.join()
     opened = [member.tokens, *[await auth.sign_in(member.email) for _ in range(3)]]
-    assert (await auth.ask("DELETE", "/sessions", token=opened[2].access)).status == 204
+    assert (await auth.ask("DELETE", "/sessions", token=opened[2].account)).status == 204
     for tokens in opened:
         assert says(await auth.me(tokens.account)) == ENDED
         assert says(await auth.refresh(tokens.refresh)) == INVALID
-    assert says(await auth.ask("DELETE", "/sessions", token=opened[2].access)) == ENDED
+    assert says(await auth.ask("DELETE", "/sessions", token=opened[2].account)) == ENDED
     assert (await auth.me(other.tokens.account)).status == 200
     assert (await auth.me((await auth.sign_in(member.email)).account)).status == 200
 

@@ -213,7 +213,7 @@ async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> Non
     """An admin who is one no longer gets 403 at once, with a token that still says users:admin."""
     boss, admin, member = await auth.join(role="admin"), await auth.join(role="admin"), await auth.join()
     token = admin.tokens.account
-    assert "users:admin" in admin.tokens.claims["scope"]
+    assert admin.tokens.account_claims["scope"] == "users:admin"
     assert (await auth.ask("GET", "/users", token=token)).status == 200
     reply = await auth.ask("PATCH", f"/users/{admin.id}", {"role": "user"}, boss.tokens.account)
     assert (reply.status, reply.body["role"]) == (200, "user")
@@ -229,7 +229,7 @@ async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> Non
         assert 'error="insufficient_scope"' in reply.headers["WWW-Authenticate"]
     assert (await auth.me(token)).body["role"] == "user"
     assert (await auth.me(member.tokens.account)).status == 200
-    assert "users:admin" not in (await auth.renewed(admin.tokens.refresh)).claims["scope"]
+    assert "users:admin" not in (await auth.renewed(admin.tokens.refresh)).account_claims["scope"]
 
 
 async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:

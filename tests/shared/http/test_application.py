@@ -171,6 +171,9 @@ async def test_ready_names_the_keys_by_id(pair: Pair) -> None:
     auth = await pair.call("GET", f"{pair.auth}/health/ready")
     posts = await pair.call("GET", f"{pair.posts}/health/ready")
     assert auth.status == posts.status == 200
+    [private] = auth.body.pop("private_kids")
+    assert posts.body.pop("private_kids") is None
+    assert private not in auth.body["kids"]
     assert (
         auth.body
         == posts.body
