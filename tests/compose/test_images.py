@@ -1,4 +1,4 @@
-"""What the three images hold, and how little they may do."""
+"""What the three images contain, and how little they may do."""
 
 import re
 
@@ -27,7 +27,7 @@ def files(project: Project, service: str) -> list[str]:
     ],
 )
 def test_one_service_in_an_image(project: Project, service: str, package: str, parts: set[str]) -> None:
-    """An image holds its service and what is shared, no file of another, no compiler, and no pip beside it."""
+    """An image contains its service and the shared code, but no other service, no compiler and no pip."""
     paths = files(project, service)
     others = {"auth_service", "posts_service"} - {package}
     assert {path.split("/")[2] for path in paths if path.startswith("/app/")} == parts
@@ -39,7 +39,7 @@ def test_one_service_in_an_image(project: Project, service: str, package: str, p
 
 
 def test_the_console_has_nothing_that_knows_of_tokens(project: Project) -> None:
-    """In its image is no code that reads a key, a token or a database, neither ours nor a library's."""
+    """The console's image has no code, ours or a library's, that reads keys, tokens or a database."""
     paths = files(project, CONSOLE)
     shared = {path.split("/")[3] for path in paths if path.startswith("/app/shared/") and path.endswith(".py")}
     assert shared == {"__init__.py", "errors.py", "files.py", "logs.py", "variables.py", "wire.py"}
@@ -54,7 +54,7 @@ def test_the_console_has_nothing_that_knows_of_tokens(project: Project) -> None:
 
 @pytest.mark.parametrize("service", PUBLISHED)
 def test_compiled_beforehand(project: Project, service: str) -> None:
-    """Every module of the service has its bytecode: a start has nothing to compile and could not keep it."""
+    """Every module of a service is precompiled, because a container couldn't store the bytecode."""
     paths = set(files(project, service))
     modules = [path for path in paths if re.match(r"/(app|venv)/.*\.py$", path) and "/site-packages/" not in path]
     assert modules
@@ -65,7 +65,7 @@ def test_compiled_beforehand(project: Project, service: str) -> None:
 
 @pytest.mark.parametrize("service", PUBLISHED)
 def test_neither_root_nor_rights(project: Project, service: str) -> None:
-    """A service runs as a user without a name or a capability, and can't gain any."""
+    """A service runs as an unnamed user without capabilities, and can't gain any."""
     assert project.container(service)["Config"]["User"] == "10001:10001"
     status = dict(line.split(":\t") for line in project.execute(service, "cat", "/proc/1/status").splitlines())
     assert set(status["Uid"].split()) == {"10001"}
@@ -76,7 +76,7 @@ def test_neither_root_nor_rights(project: Project, service: str) -> None:
 @pytest.mark.parametrize("service", PUBLISHED)
 @pytest.mark.parametrize("user", ["0", "10001"])
 def test_nothing_can_be_written(project: Project, service: str, user: str) -> None:
-    """Not even root writes to the root file system or to a secret."""
+    """Not even root can write to the root file system or to a secret."""
     folders = ("/", "/app", "/venv", "/tmp", "/var/tmp", "/run/keyring", "/run/database")  # noqa: S108  must not be writable
     written = project.execute(
         service,
@@ -84,5 +84,5 @@ def test_nothing_can_be_written(project: Project, service: str, user: str) -> No
         user=user,
     )
     assert written.split() == []
-    # what shows that the loop can write at all
+    # proves that the same command succeeds where writing is allowed
     assert project.execute(service, "sh", "-c", "touch /dev/shm/x && rm /dev/shm/x && echo yes", user=user) == "yes\n"
