@@ -111,7 +111,7 @@ class Comparison:
         if self._since is None:
             self._since = shown, real
         if shown - self._since[0] != real - self._since[1]:
-            raise Untrue(f"{shown} is {shown - self._since[0]} s after the first, but {real} is {real - self._since[1]} s")
+            raise Untrue(f"{shown} is {shown - self._since[0]} s after the first, {real} is {real - self._since[1]} s")
 
 
 def _lines(kind: str, text: str) -> list[str]:
