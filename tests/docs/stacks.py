@@ -39,7 +39,7 @@ class PyJwt:
             self._verify: Callable[[str], dict[str, Any]] = runpy.run_path(str(folder / "verify.py"))["verify"]
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """As Stack says."""
+        """Return the claims, or None; see `Stack`."""
         try:
             return self._verify(token)
         except jwt.InvalidTokenError:
@@ -53,7 +53,7 @@ class Node:
         self._process = process
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """As Stack says."""
+        """Return the claims, or None; see `Stack`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(token).encode() + b"\n")

@@ -205,7 +205,7 @@ async def test_of_two_edits_of_one_version_one_wins(board: Board) -> None:
 
 
 async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: Board) -> None:
-    """Of an edit and a deletion of the same version at once one wins; the other is 412, or 404 behind a deletion."""
+    """When one version is edited and deleted at once, one request succeeds; the other gets 412, or 404 if deleted."""
     ada = board.person()
     for _ in range(ROUNDS // 4):
         post = await board.write(ada)
@@ -218,7 +218,7 @@ async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: B
 
 
 async def test_edits_of_different_fields_lose_nothing(board: Board) -> None:
-    """Edits without If-Match that meet on one post all count, each of its own field, each with a version of its own."""
+    """Concurrent edits of different fields, without If-Match, all take effect, each with its own version."""
     ada = board.person()
     post = await board.write(ada)
     version = 1

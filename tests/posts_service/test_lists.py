@@ -206,7 +206,7 @@ async def test_any_words_can_be_searched_for(board: Board) -> None:
     ada = board.person()
     await board.write(ada, "a b or \\ '", 'b " <-> c')
     await board.write(ada, "a b or \\ '", 'b " <-> c')
-    randomness = random.Random(7)  # noqa: S311  no secret is made of it
+    randomness = random.Random(7)  # noqa: S311  not used for secrets
     alphabet = "\"'\\()!&|<>:*-+ .@/%$ aborOR🦉\u0301日"
     made_up = ["".join(randomness.choices(alphabet, k=randomness.randint(1, 200))) for _ in range(150)]
     for words in HOSTILE + made_up:
