@@ -1,1 +1,1 @@
-"""What the code costs, measured as ratios within one run: figures of different machines don't compare, ratios do."""
+"""Benchmarks, which report ratios within one run, since absolute figures from different machines don't compare."""

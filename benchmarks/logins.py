@@ -1,9 +1,9 @@
-"""python -m benchmarks.logins: what 64 concurrent log-ins do to other requests, and what they make of the cores.
+"""python -m benchmarks.logins: how 64 concurrent log-ins slow down other requests, and how well they use the cores.
 
-Starts an auth service, as a process, on a Postgres of its own, with bcrypt at cost 12. In turns it measures what bare
-bcrypt reaches on all cores while the service has nothing to do, and how many log-ins a second the service answers, each
-client from a network of its own. Meanwhile it asks for GET /me and GET /health/live at a steady rate, over one
-connection. Clients, database and service share the machine: what they take is missing from the log-ins.
+Starts an auth service as a process, with its own Postgres and bcrypt at cost 12. Alternates between two measurements:
+the rate of bare bcrypt on all cores while the service is idle, and the rate of log-ins with each client in a different
+network. During the log-ins, it sends GET /me and GET /health/live at a steady rate over one connection. The clients,
+the database and the service share the machine, so the log-ins can't use all of the CPU time.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ ROUNDS = 3
 LOAD_SECONDS = 8.0
 BARE_SECONDS = 4.0
 PROBES_A_SECOND = 20.0
-"""Of each kind."""
+"""Requests per second for each path."""
 
 PATHS = ("/me", "/health/live")
-PASSWORD = "a long enough passphrase"  # noqa: S105  of the measurement alone
+PASSWORD = "a long enough passphrase"  # noqa: S105  used only in this benchmark
 CORES = os.cpu_count() or 1
 
 Probes = dict[str, list[float]]
-"""Seconds of every answer, by path."""
+"""The response times in seconds, by path."""
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark on a new service and database."""
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as log,
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def measure(service: Service) -> None:
-    """Measure in turns, and print."""
+    """Measure log-ins and bare bcrypt in turn, and print the figures."""
     token = log_in(service)
     idle = probe(service, token, BARE_SECONDS)
     bare, logins = [bare_rate()], []
@@ -84,24 +84,24 @@ def measure(service: Service) -> None:
         for path in PATHS:
             busy[path] += probes[path]
 
-    # each round against what was possible just before and just after it: other programs may come and go
+    # compare each round with bare bcrypt just before and after it, because other programs may come and go
     reached = [rate / statistics.mean(bare[turn : turn + 2]) for turn, rate in enumerate(logins)]
     print(f"bare bcrypt, {CORES} threads: {listed(bare)} a second")
     print(f"log-ins, {CLIENTS} at a time: {listed(logins)} a second")
-    print(f"log-ins, of bare bcrypt: {listed(reached)}, median {statistics.median(reached):.2f}; aim: at least 0.90")
+    print(f"log-ins / bare bcrypt: {listed(reached)}, median {statistics.median(reached):.2f}; aim: at least 0.90")
     for path in PATHS:
-        print(f"GET {path}, nothing else to do: {spread(idle[path])}")
+        print(f"GET {path}, idle: {spread(idle[path])}")
         print(f"GET {path}, under {CLIENTS} log-ins: {spread(busy[path])}; aim: p99 under 50 ms")
 
 
 def under_logins(service: Service, token: str) -> tuple[float, Probes]:
-    """Log-ins a second, and what others see meanwhile. The clients are a process of their own."""
+    """Log-ins per second, and the response times of other requests meanwhile. The clients run in their own process."""
     spawn: Any = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     clients = spawn.Process(target=send_logins, args=(service.url, theirs), daemon=True)
     clients.start()
-    theirs.close()  # so that `ours` ends if they fail
-    ours.recv()  # they have begun
+    theirs.close()  # so that `ours` ends if the clients fail
+    ours.recv()  # the clients have started
     probes = probe(service, token, LOAD_SECONDS)
     rate: float = ours.recv()
     clients.join()
@@ -109,7 +109,7 @@ def under_logins(service: Service, token: str) -> tuple[float, Probes]:
 
 
 def send_logins(url: str, report: Connection) -> None:
-    """Be the clients; report once they begin, and at the end how many log-ins a second were answered."""
+    """Run the clients, and report when they have started and, at the end, the log-ins per second."""
     asyncio.run(_send_logins(url, report))
 
 
@@ -138,7 +138,7 @@ async def _send_logins(url: str, report: Connection) -> None:
 
 
 def bare_rate() -> float:
-    """Hashes a second that bcrypt reaches with a thread for each core."""
+    """Hashes per second of bcrypt with one thread per core."""
     salt, end = bcrypt.gensalt(COST), time.monotonic() + BARE_SECONDS
 
     def work(_: int) -> list[float]:
@@ -153,12 +153,12 @@ def bare_rate() -> float:
 
 
 def rate_of(done: Sequence[float]) -> float:
-    """How many a second came to their end, from when each thread may have done its first."""
+    """Completions per second, from about when every thread has completed its first."""
     return (len(done) - CORES) / (done[-1] - done[CORES - 1])
 
 
 def probe(service: Service, token: str, seconds: float) -> Probes:
-    """Ask at a steady rate. Where an answer is so late that the next request has to wait, its waiting counts too."""
+    """Send requests at a steady rate. If a late response delays the next request, the delay counts for that one too."""
     connection = http.client.HTTPConnection(service_process.HOST, service.port, timeout=30)
     found: Probes = {path: [] for path in PATHS}
     pause = 1 / PROBES_A_SECOND / len(PATHS)
@@ -180,7 +180,7 @@ def probe(service: Service, token: str, seconds: float) -> Probes:
 
 
 def log_in(service: Service) -> str:
-    """The token of somebody."""
+    """Log in the first user, and return the access token."""
     connection = http.client.HTTPConnection(service_process.HOST, service.port, timeout=30)
     body = json.dumps({"email": email_of(0), "password": PASSWORD})
     connection.request("POST", "/login", body, {"Content-Type": "application/json"})
@@ -190,7 +190,7 @@ def log_in(service: Service) -> str:
 
 
 async def add_users(database_url: str) -> None:
-    """Write the accounts into the table."""
+    """Insert an account for each client."""
     scheme: Any = bcrypt_sha256
     password_hash = scheme.using(rounds=COST).hash(PASSWORD)
     connection = await asyncpg.connect(database_url)
@@ -202,17 +202,17 @@ async def add_users(database_url: str) -> None:
 
 
 def email_of(number: int) -> str:
-    """The address of a client's account."""
+    """The email address of a client's account."""
     return f"user{number}@example.com"
 
 
 def listed(figures: Sequence[float]) -> str:
-    """The figures of all rounds."""
+    """Format the figures of all rounds."""
     return " ".join(f"{figure:.2f}" for figure in figures)
 
 
 def spread(seconds: Sequence[float]) -> str:
-    """The middle and the end of many answers."""
+    """Format the median and the 99th percentile of response times."""
     ordered = sorted(seconds)
     half, most = (ordered[len(ordered) * percent // 100] * 1000 for percent in (50, 99))
     return f"p50 {half:.1f} ms, p99 {most:.1f} ms of {len(ordered)}"

@@ -1,8 +1,8 @@
-"""python -m benchmarks.paging [--posts N]: what a page of a long list costs, the last one against the first.
+"""python -m benchmarks.paging [--posts N]: the cost of the last page of a long list compared to the first.
 
-Fills an embedded Postgres with N posts (1,000,000), prints what the first, a middle and the last page cost for each
-kind of list, and how Postgres finds them. Only the list of all posts has an aim; what a filter costs depends on how
-many posts it lets through, and is told as it is.
+Fills an embedded Postgres with N posts (1,000,000 by default), and prints for each kind of list what the first, a
+middle and the last page cost, with Postgres' query plans. Only the list of all posts has an aim, because the cost of a
+filter depends on how many posts match.
 """
 
 import argparse
@@ -24,19 +24,19 @@ from posts_service.store.posts import COLUMNS, PostStore
 
 POSTS = 1_000_000
 LIMIT = 20 + 1
-"""What the rules ask the store for: a page, and one more to know whether there is a next one."""
+"""What the rules ask the store for: a default page, and one more post to see whether there is a next page."""
 
 AIM = 1.5
 ROUNDS = 41
 SECONDS = 20.0
-"""After which a list has been measured enough, however few its rounds."""
+"""Measuring a list ends after this time, even with fewer rounds."""
 
 _FIRST = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class List:
-    """A kind of list, the ids below which its pages begin, and how many posts it has."""
+    """A kind of list, the ids below which its pages start, and its number of posts."""
 
     name: str
     wanted: Filter
@@ -45,16 +45,16 @@ class List:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paging", description="What pages cost.")
-    parser.add_argument("--posts", type=int, default=POSTS, metavar="N", help=f"how many there are ({POSTS:,})")
+    """Run the benchmark on a new database."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paging", description="Measure the cost of pages.")
+    parser.add_argument("--posts", type=int, default=POSTS, metavar="N", help=f"number of posts ({POSTS:,})")
     posts: int = parser.parse_args().posts
     with temporary() as postgres:
         asyncio.run(measure(postgres.url(), posts))
 
 
 async def measure(url: str, posts: int) -> None:
-    """Fill the database and measure in it."""
+    """Fill the database, and report on each list."""
     database = create_database(Settings.model_validate({"DATABASE_URL": url, "DATABASE_CONNECTIONS": 1}))
     await database.open()
     connection = await asyncpg.connect(url)
@@ -69,7 +69,7 @@ async def measure(url: str, posts: int) -> None:
 
 
 async def fill(url: str, connection: asyncpg.Connection, posts: int) -> None:
-    """Write the posts, and leave the tables as autovacuum would."""
+    """Write the posts, and vacuum and analyse the table as autovacuum would."""
     started = time.monotonic()
     await seed(url, posts, 1)
     seeded = time.monotonic()
@@ -81,7 +81,7 @@ async def fill(url: str, connection: asyncpg.Connection, posts: int) -> None:
 
 
 async def lists(connection: asyncpg.Connection) -> Sequence[List]:
-    """The lists that are measured: all, one filter each from frequent to never, and two together."""
+    """The lists to measure: all posts, single filters that match many to no posts, and pairs of filters."""
     author = await connection.fetch("SELECT author_id FROM posts GROUP BY 1 ORDER BY count(*) DESC, 1")
     busiest, idlest = author[0][0], author[-1][0]
     tag = (await common(connection, "tags"))[0]
@@ -105,7 +105,7 @@ async def lists(connection: asyncpg.Connection) -> Sequence[List]:
 
 
 async def common(connection: asyncpg.Connection, column: str) -> list[str]:
-    """The most frequent elements of a column, the most frequent first."""
+    """The most common elements of an array or tsvector column, most frequent first."""
     rows = await connection.fetch(
         "SELECT element FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs[:cardinality("
         "most_common_elems::text::text[])]) AS known (element, frequency)"
@@ -116,7 +116,7 @@ async def common(connection: asyncpg.Connection, column: str) -> list[str]:
 
 
 async def paged(connection: asyncpg.Connection, name: str, wanted: Filter) -> List:
-    """Look where the first, the middle and the last full page of a list begin."""
+    """Find where the first, the middle and the last full page of a list start."""
     statement, arguments = search.statement(COLUMNS, wanted, _FIRST, 2**31)
     rows = await connection.fetch(f"SELECT id FROM ({statement}) AS listed", *arguments)
     ids = [row[0] for row in rows]
@@ -127,7 +127,7 @@ async def paged(connection: asyncpg.Connection, name: str, wanted: Filter) -> Li
 
 
 async def report(store: PostStore, connection: asyncpg.Connection, chosen: List) -> None:
-    """Print what the pages of a list cost, and the plan of each."""
+    """Print the cost of a list's pages, and the query plans of the first and the last."""
     costs = await timed(store, chosen)
     print(f"\n{chosen.name}: {chosen.posts:,} posts")
     for page, seconds in costs.items():
@@ -141,7 +141,7 @@ async def report(store: PostStore, connection: asyncpg.Connection, chosen: List)
 
 
 async def timed(store: PostStore, chosen: List) -> dict[str, float]:
-    """Seconds for each page in the median round; the pages take turns, so that all have the same conditions."""
+    """The median seconds for each page; the pages take turns, so that conditions are the same for all."""
     times: dict[str, list[float]] = {page: [] for page in chosen.pages}
     deadline = time.monotonic() + SECONDS
     for number in range(ROUNDS + 1):

@@ -1,6 +1,6 @@
-"""python -m benchmarks.request_path: the files that one log-in and one new post pass through, in the order entered.
+"""python -m benchmarks.request_path: the files whose code runs for one log-in and for one new post.
 
-Counts the modules of the project in which any code runs for the request; modules that only declare things don't count.
+Lists the project's modules in the order in which they are entered; modules that only declare things are not listed.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ PACKAGES = ("auth_service", "posts_service", "shared")
 
 
 class Recorder:
-    """Collects the files that are entered while it is recording."""
+    """Collects the files in which a function is called while it is recording."""
 
     def __init__(self) -> None:
         self.files: dict[Path, None] = {}
 
     def __enter__(self) -> Self:
-        threading.setprofile(self._note)  # threads that start later hash passwords
+        threading.setprofile(self._note)  # also for the threads that hash passwords, which start later
         sys.setprofile(self._note)
         return self
 
@@ -42,7 +42,7 @@ class Recorder:
             self.files.setdefault(file)
 
     def report(self, name: str) -> None:
-        """Print the files, and what they add up to."""
+        """Print the files, with their lines and the total."""
         lines = [len(file.read_text(encoding="utf-8").splitlines()) for file in self.files]
         print(f"{name}: {len(lines)} files, {sum(lines):,} lines")
         for file, count in zip(self.files, lines, strict=True):
@@ -50,7 +50,7 @@ class Recorder:
 
 
 async def main() -> None:
-    """Run both services, send both requests, and print."""
+    """Run both services, and record both requests."""
     with tempfile.TemporaryDirectory() as folder, postgres.running("embedded") as server:
         keyring = Path(folder) / "keyring.json"
         new_keyrings(keyring)

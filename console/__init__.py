@@ -1,5 +1,5 @@
 """The console: a page for learning and debugging, and the small server that delivers it.
 
-The page is a client of two base URLs like any other: the browser calls both services itself. The server holds no key,
-no token and no data, and passes nothing on.
+The page is an ordinary client: the browser calls both services directly. The server holds no keys, tokens or data, and
+forwards no requests.
 """

@@ -1,4 +1,4 @@
-"""The console's server: the page's files, its configuration, and the headers that confine it."""
+"""The console's server: the page's files, its configuration, and its security headers."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get("/checks.json", show_checks)
     app.router.add_get("/health/live", live)
     app.router.add_get("/", static_files.handler(PAGE / "index.html"))
-    # one route per file, listed at start, so no request can reach another path
+    # the folder is listed once at start, and each file gets its own route, so that no request can reach other files
     for file in sorted(PAGE.iterdir()):
         if file.suffix in static_files.TYPES and file.name != "index.html":
             app.router.add_get(f"/{file.name}", static_files.handler(file))
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> web.Application:
 
 
 def _policy(settings: Settings) -> str:
-    """Return the Content-Security-Policy: scripts and styles only from here, calls only to the two services."""
+    """Build a Content-Security-Policy: scripts, styles and images only from here, calls also to both services."""
     services = " ".join(dict.fromkeys(_origin(url) for url in (settings.auth_url, settings.posts_url)))
     return "; ".join(
         (

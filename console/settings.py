@@ -12,7 +12,7 @@ from shared.errors import StartupError
 from shared.logs import Format
 from shared.settings import Port
 
-# goes into a Content-Security-Policy, which allows no spaces, commas, semicolons or IPv6 addresses
+# used in a Content-Security-Policy, which can't have spaces, commas, semicolons or IPv6 addresses in a URL
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 
 
@@ -30,7 +30,7 @@ BaseURL = Annotated[str, AfterValidator(_base_url)]
 
 
 class Exhibit(BaseModel):
-    """A token in the gallery: correctly signed, and yet refused."""
+    """A token in the gallery: correctly signed, but refused for another reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -43,7 +43,7 @@ _GALLERY = TypeAdapter(list[Exhibit])
 
 
 class Settings(settings.Settings):
-    """Everything that can be set."""
+    """The console's environment variables."""
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")] = 8000
@@ -58,7 +58,7 @@ class Settings(settings.Settings):
         """Read the gallery, or return None if there is none.
 
         Raises:
-            StartupError: the file can't be read, or is not a gallery.
+            StartupError: the file can't be read, or is not a valid gallery.
         """
         if self.gallery_file is None:
             return None

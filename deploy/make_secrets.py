@@ -1,6 +1,6 @@
-"""python -m deploy.make_secrets FOLDER: makes both key files and both database passwords, unless they exist.
+"""python -m deploy.make_secrets FOLDER: create both key files and both database passwords.
 
-Nothing secret is printed.
+Existing files are kept. Nothing secret is printed.
 """
 
 import os
@@ -15,7 +15,7 @@ PASSWORD_BYTES = 32
 
 
 def main() -> None:
-    """Make what is missing in the folders of FOLDER, one for each volume."""
+    """Create the missing files in FOLDER, which has a subfolder for each volume."""
     folder = Path(sys.argv[1])
     for file, make in (
         (folder / "keyring" / "keyring.json", keys.new),
@@ -31,9 +31,10 @@ def main() -> None:
 
 
 def new_password(file: Path) -> None:
-    """Write a random password that appears whole or not at all, and never over another.
+    """Write a random password to a new file, atomically and without overwriting an existing one.
 
-    Anyone may read the file: the database runs as another user than the service, and no other container has the volume.
+    The file is readable by all users, because the database runs as a different user than the service. No other
+    container mounts the volume.
     """
     with tempfile.NamedTemporaryFile("w", dir=file.parent, encoding="ascii") as out:
         out.write(secrets.token_urlsafe(PASSWORD_BYTES))
@@ -43,7 +44,7 @@ def new_password(file: Path) -> None:
         os.link(out.name, file)
     folder = os.open(file.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the database is about to be made with it, for good
+        os.fsync(folder)  # the database will be initialised with this password, so it must not be lost
     finally:
         os.close(folder)
 

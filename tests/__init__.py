@@ -1,1 +1,1 @@
-"""The tests mirror the tree; each docstring is the rule that its test holds."""
+"""The tests mirror the source tree; each test's docstring is the rule that it checks."""

@@ -1,4 +1,4 @@
-"""Both services on real sockets, and a client of their two base URLs."""
+"""Both services on real sockets, and a client for their base URLs."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, read to its end."""
+    """An answer with its whole body."""
 
     status: int
     headers: Any
@@ -55,14 +55,14 @@ class SignedIn:
 
 @dataclass
 class Pair:
-    """A client of two base URLs."""
+    """A client for the two base URLs."""
 
     auth: str
     posts: str
     http: ClientSession = field(repr=False)
 
     async def call(self, method: str, url: str, json: object = None, token: str | None = None, **options: Any) -> Reply:
-        """Send one request; `url` starts with the base URL of a service, whose document the answer must fit."""
+        """Send one request to a full URL, and check that the answer fits that service's OpenAPI document."""
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **options.pop("headers", {})}
         headers.setdefault("X-Forwarded-For", new_address())
         if json is not None:
@@ -87,7 +87,7 @@ class Pair:
         return await self.call("POST", f"{self.auth}/login", {"email": email, "password": password})
 
     async def sign_up(self, name: str = "Ada") -> SignedIn:
-        """Register somebody new and sign in."""
+        """Register a new user and log in."""
         email = new_email()
         account = await self.register(email, name=name)
         assert account.status == 201, account
@@ -101,18 +101,18 @@ class Pair:
 
 
 def new_address() -> str:
-    """A network nobody has come from yet, so that no test is throttled for another's doings."""
+    """An IP address that no test has used yet, so that none is throttled because of another."""
     number = next(_numbers)
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def new_email() -> str:
-    """An address nobody has yet."""
+    """An e-mail address that no test has used yet."""
     return f"user{next(_numbers)}@example.com"
 
 
 def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> auth_service.settings.Settings:
-    """Settings of an auth service under test; bcrypt at its lowest cost."""
+    """Settings for an auth service under test, with bcrypt at its lowest cost."""
     return auth_service.settings.Settings.model_validate(
         {
             "DATABASE_URL": database_url,
@@ -126,7 +126,7 @@ def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> au
 
 
 def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> posts_service.settings.Settings:
-    """Settings of a posts service under test."""
+    """Settings for a posts service under test."""
     return posts_service.settings.Settings.model_validate(
         {
             "DATABASE_URL": database_url,
@@ -161,7 +161,7 @@ class _Server(TestServer):
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
-    """Serve an application on a free port, as `serve` does, and give its base URL."""
+    """Serve an application on a free port, as `serve` does, and yield its base URL."""
     server = _Server(app, host="127.0.0.1")
     await server.start_server()
     try:

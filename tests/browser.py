@@ -1,4 +1,4 @@
-"""A real browser: the Chromium of this machine."""
+"""A real browser: the Chromium installed on this machine."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ _ARGUMENTS = (
 
 
 def executable() -> str | None:
-    """Where this machine's own Chromium is: CHROMIUM says so, or the path does."""
+    """The path of Chromium, from the variable CHROMIUM or else from PATH; None if there is none."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
 @asynccontextmanager
 async def chromium(path: str) -> AsyncIterator[Browser]:
-    """Run a browser without a window."""
+    """Run a headless browser for the duration of the block."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser

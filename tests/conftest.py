@@ -1,4 +1,4 @@
-"""What many tests need: a Postgres, a keyring, the running pair, and a browser."""
+"""Fixtures that many tests need: a Postgres, a keyring, the running pair, and a browser."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +16,13 @@ from tests.browser import chromium, executable
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose a seed for Hypothesis where none is given, so that it can be printed and given again."""
+    """Choose a seed for Hypothesis unless one is given, so that it can be printed and the run repeated."""
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say in the first lines which Postgres is taken, and how to repeat what is random."""
+    """Say which Postgres is used, and how to repeat the random inputs."""
     return [
         f"database: {postgres.describe(postgres.choose())}",
         f"random inputs: repeat them with --hypothesis-seed={config.getoption('hypothesis_seed')}",
@@ -38,7 +38,7 @@ def database_server() -> Iterator[postgres.Server]:
 
 @pytest.fixture
 async def database_url(database_server: postgres.Server) -> AsyncIterator[str]:
-    """An empty database of the test's own."""
+    """The URL of a new, empty database."""
     url = await database_server.create_database()
     yield url
     await database_server.drop_database(url)
@@ -54,7 +54,7 @@ def keyring_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def pair(database_server: postgres.Server, keyring_file: Path) -> AsyncIterator[Pair]:
-    """Both services on real sockets, each with a database of its own. Tests share it and sign up users of their own."""
+    """Both services on real sockets, each with its own database. Tests share the pair and sign up their own users."""
     auth_database, posts_database = await database_server.create_database(), await database_server.create_database()
     async with (
         served(auth_app(auth_database, keyring_file)) as auth,
@@ -68,7 +68,7 @@ async def pair(database_server: postgres.Server, keyring_file: Path) -> AsyncIte
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """The Chromium of this machine, one for the whole run."""
+    """One Chromium for the whole run."""
     path = executable()
     if path is None:
         pytest.fail("no Chromium to look at pages with: apt install chromium, or set CHROMIUM", pytrace=False)

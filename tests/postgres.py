@@ -39,7 +39,7 @@ def choose() -> str:
 
 
 def describe(kind: str) -> str:
-    """One line for the head of a test run."""
+    """Describe a kind of Postgres for the header of a test run."""
     return {
         "url": "Postgres of TEST_DATABASE_URL",
         "container": f"Postgres in a container ({IMAGE})",
@@ -48,7 +48,7 @@ def describe(kind: str) -> str:
 
 
 def _engine_answers() -> bool:
-    # Docker's client leaks its socket when nobody answers, and a leak fails whichever test is running at the time
+    # Docker's own client leaks its socket when there is no answer, and a leak fails the test that happens to be running
     address = urlsplit(os.environ.get("DOCKER_HOST") or ENGINE)
     try:
         match address.scheme:
@@ -65,7 +65,7 @@ def _engine_answers() -> bool:
 
 @contextmanager
 def running(kind: str) -> Iterator["Server"]:
-    """Run a server of this kind for as long as the block lasts."""
+    """Run a server of this kind for the duration of the block."""
     match kind:
         case "url":
             yield Server(os.environ["TEST_DATABASE_URL"])
@@ -78,7 +78,7 @@ def running(kind: str) -> Iterator["Server"]:
 
 
 def _memory() -> Path | None:
-    # to create a database is to create 300 files, which takes half as long in memory
+    # creating a database creates 300 files, which takes half as long in memory
     memory = Path("/dev/shm")  # noqa: S108  the folder inside has a random name
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
         return memory
@@ -126,11 +126,11 @@ class Server:
     async def create_database(self) -> str:
         """Create an empty database and return its URL."""
         name = f"test_{uuid4().hex}"
-        await self._execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY")  # the quicker one, as nothing is synced
+        await self._execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY")  # faster, as nothing is synced
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 
     async def drop_database(self, url: str) -> None:
-        """Take a database away from under whoever is connected: for its service, this is the server gone."""
+        """Drop a database even if it is in use, which looks to its service as if the server were gone."""
         await self._execute(f"DROP DATABASE IF EXISTS {urlsplit(url).path.lstrip('/')} WITH (FORCE)")
 
     async def _execute(self, statement: str) -> None:

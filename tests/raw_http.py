@@ -1,10 +1,10 @@
-"""HTTP by hand, for what a client library would not send."""
+"""Raw HTTP, for requests that a client library would not send."""
 
 import asyncio
 
 
 async def exchange(base: str, data: bytes) -> tuple[bytes, dict[str, str], bytes]:
-    """Send bytes, read the answer to its end, and take it apart."""
+    """Send bytes; return the answer's status line, headers and body."""
     host, port = base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(data)

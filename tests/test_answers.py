@@ -1,4 +1,4 @@
-"""Answers publish what their schemas name, and nothing that the domain models gain later."""
+"""Answers contain only the fields that their schemas name, even if the domain models gain more."""
 
 from collections.abc import Sequence
 from dataclasses import fields, make_dataclass
@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
 
 
 def grown(model: type[Any]) -> Any:
-    """An instance of a model that has gained a field."""
+    """An instance of a model with an extra field."""
     bigger = make_dataclass(model.__name__, [("internal_note", str)], bases=(model,), frozen=True)
     values = {field.name: VALUES.get(field.name, "text") for field in fields(model)}
     values["id"] = 1 if model is posts_service.model.Post else values["id"]
@@ -40,7 +40,7 @@ def grown(model: type[Any]) -> Any:
 
 
 def shown(adapter: TypeAdapter[Any], value: object) -> str:
-    """The body of an answer."""
+    """The JSON body of an answer."""
     return adapter.dump_json(value).decode()
 
 
@@ -70,7 +70,7 @@ def test_a_new_field_of_a_model_is_not_published(body: str) -> None:
 
 @pytest.mark.parametrize("table", [auth_service.routes.ROUTES, posts_service.routes.ROUTES])
 def test_no_answer_is_a_domain_model(table: Sequence[Any]) -> None:
-    """Every class that an answer is made of comes from a schemas module."""
+    """Every class in an answer's schema comes from a schemas module."""
     for route in table:
         for reply in route.replies:
             if reply.body is not None:

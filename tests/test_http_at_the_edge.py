@@ -1,4 +1,4 @@
-"""Rules, stores and tokens know nothing of HTTP: no status, no header, no route. Imports alone don't show that."""
+"""Rules, stores and tokens know nothing of HTTP: no status, header or route. Import rules alone can't check this."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ EDGE = {
     "posts_service": ("__main__.py", "app.py", "routes.py", "schemas.py", "settings.py", "handlers"),
     "shared": ("http",),
 }
-"""The modules that may know HTTP; people who set up the server read settings and the command line."""
+"""The modules that may know HTTP; settings and commands do, because operators read their messages."""
 
 _ROUTE = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|/health/")
 _NAMES = [str(value) for name, value in vars(hdrs).items() if name.isupper() and isinstance(value, str)]
@@ -70,5 +70,5 @@ def test_no_module_behind_the_edge_knows_http(file: Path) -> None:
     ],
 )
 def test_traces_of_http_are_found(source: str) -> None:
-    """The search finds each sort of trace."""
+    """The search finds every kind of trace."""
     assert list(http_in(source))

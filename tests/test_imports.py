@@ -1,4 +1,4 @@
-"""The import rules of pyproject.toml, held by import-linter."""
+"""The import rules of pyproject.toml, checked by import-linter."""
 
 import shutil
 import subprocess
@@ -42,8 +42,8 @@ def test_the_rules_hold() -> None:
         ("posts_service/posts.py", "import aiohttp.web", "Only the edge knows HTTP"),
     ],
 )
-def test_each_rule_bites(tmp_path: Path, file: str, statement: str, contract: str) -> None:
-    """An import that a rule forbids makes that rule fail."""
+def test_each_rule_finds_a_violation(tmp_path: Path, file: str, statement: str, contract: str) -> None:
+    """A forbidden import breaks the rule that forbids it."""
     for name in ("auth_service", "posts_service", "shared", "console"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -1,4 +1,4 @@
-"""Which Postgres the tests choose, depending on what the machine has."""
+"""Which Postgres the tests choose, depending on the machine."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests import postgres
 
 @pytest.fixture(autouse=True)
 def no_choice_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither variable forces a Postgres."""
+    """Unset both variables that choose a Postgres."""
     monkeypatch.delenv("TEST_DATABASE", raising=False)
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
 
@@ -38,7 +38,7 @@ def abandoned(tmp_path: Path) -> str:
 def test_without_an_engine_the_embedded_one_is_chosen(
     abandoned: str, tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a container engine the embedded Postgres is chosen, and no socket stays open."""
+    """Without a container engine, the embedded Postgres is chosen, and no socket stays open."""
     for address in (f"unix://{tmp_path}/missing.sock", abandoned, f"tcp://127.0.0.1:{unused_tcp_port}"):
         monkeypatch.setenv("DOCKER_HOST", address)
         assert postgres.choose() == "embedded"
@@ -51,7 +51,7 @@ def test_an_engine_that_listens_is_used(listening: str, monkeypatch: pytest.Monk
 
 
 def test_a_url_is_preferred(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TEST_DATABASE_URL is preferred to a container, and TEST_DATABASE overrules both."""
+    """TEST_DATABASE_URL takes precedence over a container, and TEST_DATABASE over both."""
     monkeypatch.setenv("DOCKER_HOST", listening)
     monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://127.0.0.1/postgres")
     assert postgres.choose() == "url"
@@ -60,7 +60,7 @@ def test_a_url_is_preferred(listening: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_unknown_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TEST_DATABASE must name a kind that exists."""
+    """TEST_DATABASE must name a known kind."""
     monkeypatch.setenv("TEST_DATABASE", "sqlite")
     with pytest.raises(pytest.UsageError, match="embedded or container"):
         postgres.choose()

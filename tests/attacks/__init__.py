@@ -1,1 +1,1 @@
-"""Tokens as an attacker would make them, and what each is answered with."""
+"""Tokens that an attacker might send, and the answer that each of them gets."""

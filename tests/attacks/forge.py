@@ -1,4 +1,4 @@
-"""Makes tokens of any kind, good and bad, without the code that is under test."""
+"""Makes tokens of any kind, good and bad, without using the code under test."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ CLAIMS: dict[str, Any] = {
     "exp": NOW + 840,
 }
 ABSENT = object()
-"""As a value: leave this name out."""
+"""As a value, leaves its name out."""
 
 
 def b64(data: bytes) -> str:
@@ -50,7 +50,7 @@ def b64(data: bytes) -> str:
 
 
 def encoded(part: Mapping[str, Any] | bytes) -> str:
-    """A segment: of a mapping as compact JSON, of bytes as they are."""
+    """Encode a segment: a mapping as compact JSON, bytes as they are."""
     if isinstance(part, Mapping):
         present = {name: value for name, value in part.items() if value is not ABSENT}
         part = json.dumps(present, separators=(",", ":")).encode()
@@ -58,7 +58,7 @@ def encoded(part: Mapping[str, Any] | bytes) -> str:
 
 
 def sign(signing_input: str, secret: bytes = SECRET, digest: str = "sha256") -> str:
-    """The HMAC segment over these very characters."""
+    """The signature segment over exactly these characters."""
     return b64(hmac.digest(secret, signing_input.encode("latin-1"), digest))
 
 
@@ -75,24 +75,24 @@ def token(
 
 
 def with_header(**changes: Any) -> str:
-    """A well-signed token whose header differs in this."""
+    """A correctly signed token with these changes to its header."""
     return token({**HEADER, **changes})
 
 
 def with_claims(**changes: Any) -> str:
-    """A well-signed token whose claims differ in this."""
+    """A correctly signed token with these changes to its claims."""
     return token(claims={**CLAIMS, **changes})
 
 
 def of_size(size: int) -> str:
-    """A good token of exactly so many bytes, by a claim that nobody reads."""
+    """A good token of exactly this many bytes, padded with a claim that is never read."""
     for spare in range(size):
         made = with_claims(padding="x" * (max(0, (size - len(token())) * 3 // 4 - 40) + spare))
         if len(made) == size:
             return made
         if len(made) > size:
             break
-    # base64 skips some lengths: a longer name in the header fills the gap
+    # base64 skips some lengths; padding in the header fills the gap
     for spare in range(1, 8):
         for more in range(size):
             made = token({**HEADER, "pad": "x" * spare}, {**CLAIMS, "padding": "x" * more})

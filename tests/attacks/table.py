@@ -1,4 +1,4 @@
-"""The attack table: token -> status and code. A row is a name, the token, and what it must be answered with."""
+"""The attack table. Each row is a name, a token, and the error code that it must get."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.attacks.forge import with_header as header
 GOOD = token()
 LEEWAY = 10
 
-# RFC 7515 appendix A, RFC 7519 sections 3.1 (the same as A.1) and 6.1 (as A.5): no access tokens of ours
+# examples of RFC 7515 appendix A and of RFC 7519 sections 3.1 (same as A.1) and 6.1 (same as A.5): no access tokens
 RFC_7515_A1 = (
     "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
     ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
@@ -49,7 +49,7 @@ PUBLIC_KEY = (
 
 @dataclass(frozen=True)
 class Attack:
-    """One row. `code` None means that the token is good."""
+    """One row; `code` is None if the token is good."""
 
     name: str
     token: str
@@ -57,7 +57,7 @@ class Attack:
 
 
 def table() -> Iterator[Attack]:
-    """Every row."""
+    """Yield every row."""
     for group in (
         _size,
         _segments,
@@ -113,7 +113,7 @@ def _base64() -> Rows:
     plus = token(claims={**CLAIMS, "name": "~~~>>>???"})
     assert "-" in plus or "_" in plus
     yield "+ and / instead of - and _", plus.replace("-", "+").replace("_", "/"), "token_malformed"
-    # an HMAC of 32 bytes leaves 2 bits of its last character unset, so 3 others decode to the same bytes
+    # a 32-byte HMAC leaves 2 bits of its last character unused, so 3 other characters decode to the same bytes
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(signature[-1])
     for other in alphabet:
@@ -308,7 +308,7 @@ def _times() -> Rows:
 
 
 def _literal(name: str, literal: bytes) -> str:
-    """A well-signed token with this very text as the value of a claim."""
+    """A correctly signed token with exactly this text as the value of a claim."""
     text = json.dumps({**CLAIMS, name: "@"}, separators=(",", ":")).encode()
     return token(claims=text.replace(b'"@"', literal))
 

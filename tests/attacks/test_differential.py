@@ -1,4 +1,4 @@
-"""What we believe, other libraries believe too."""
+"""Tokens that we accept are accepted by other libraries too."""
 
 import time
 from typing import Any
@@ -34,7 +34,7 @@ claims = st.fixed_dictionaries(
 @given(changes=claims, age=st.integers(0, 800), fraction=st.sampled_from([0, 0.5]))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_pyjwt_and_joserfc_agree(changes: dict[str, Any], age: int, fraction: float) -> None:
-    """Every token that passes our checks passes those of PyJWT and joserfc, and says the same to them."""
+    """Every token that passes our checks also passes those of PyJWT and joserfc, with the same claims."""
     now = time.time()
     payload = {**CLAIMS, **changes, "iat": int(now) - age, "exp": int(now) - age + 900 + fraction}
     made = token(HEADER, payload)

@@ -1,6 +1,6 @@
 """Random and mutated tokens against a running posts service.
 
-FUZZ_TOKENS sets how many are sent (10,000 unless told); `--hypothesis-seed` repeats a run.
+FUZZ_TOKENS sets how many are sent (10,000 by default); `--hypothesis-seed` repeats a run.
 """
 
 import http.client
@@ -23,13 +23,13 @@ FUZZ_TOKENS = int(os.environ.get("FUZZ_TOKENS", "10000"))
 PER_EXAMPLE = 25
 PROGRESS = 50_000
 
-# what can stand in a header, bytes above 0x7f included
+# characters that are allowed in a header, bytes above 0x7f included
 CHARACTERS = "".join(chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x100)))
 BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 class Target:
-    """A posts service as a process, with some tokens that it takes."""
+    """A connection to a posts service, and some tokens that it accepts."""
 
     def __init__(self, port: int) -> None:
         now = int(time.time())
@@ -43,11 +43,11 @@ class Target:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
     def status(self, authorization: str) -> int:
-        """Ask with this Authorization header."""
+        """Send this Authorization header and return the status."""
         self._connection.putrequest("GET", "/posts?limit=1")
         self._connection.putheader("Authorization", authorization.encode("latin-1"))
         self._connection.endheaders()
@@ -61,7 +61,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 async def target_url(database_server: Server) -> AsyncIterator[str]:
-    """A database for the target."""
+    """The URL of a database for the target."""
     url = await database_server.create_database()
     yield url
     await database_server.drop_database(url)
@@ -69,10 +69,10 @@ async def target_url(database_server: Server) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="module")
 def target(target_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The service that is attacked."""
+    """The service under attack."""
     keyring = tmp_path_factory.mktemp("fuzz") / "keyring.json"
     keyring.write_text(KEYRING)
-    with Path(os.devnull).open("wb") as silence:  # a million lines tell nothing
+    with Path(os.devnull).open("wb") as silence:  # nobody reads a million log lines
         service = processes.start(
             "posts", port=processes.free_port(), database_url=target_url, keyring=keyring, log=silence
         )
@@ -138,7 +138,7 @@ mutations: st.SearchStrategy[Mutation] = st.one_of(
 
 @st.composite
 def tokens(draw: st.DrawFn) -> tuple[int, list[Mutation], str]:
-    """Which good token is changed how, or a text of no sense at all."""
+    """The index of a good token, the changes to make to it, and random text that replaces the token if there is any."""
     return (
         draw(st.integers(0, 2)),
         draw(st.lists(mutations, max_size=3)),
@@ -154,10 +154,10 @@ def tokens(draw: st.DrawFn) -> tuple[int, list[Mutation], str]:
     database=None,
 )
 @given(batch=st.lists(tokens(), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE))
-def test_no_token_is_believed_that_was_not_signed_as_it_is(
+def test_only_tokens_exactly_as_signed_are_accepted(
     target: Target, batch: list[tuple[int, list[Mutation], str]]
 ) -> None:
-    """Whatever is sent, the answer is never a 5xx, and 200 only for a token that is a signed one to the last byte."""
+    """No token is answered with a 5xx, and only one that is byte for byte as it was signed gets 200."""
     for choice, changes, nonsense in batch:
         sent = nonsense or target.good[choice]
         for change in changes:
@@ -169,6 +169,6 @@ def test_no_token_is_believed_that_was_not_signed_as_it_is(
             assert status in (400, 401), (status, sent)
 
 
-def test_as_many_were_sent_as_was_asked_for(target: Target) -> None:
-    """The run above is as long as it says."""
+def test_the_run_was_long_enough(target: Target) -> None:
+    """At least FUZZ_TOKENS tokens have been sent."""
     assert target.sent >= FUZZ_TOKENS

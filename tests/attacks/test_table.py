@@ -1,4 +1,4 @@
-"""The attack table: every row at the verifier, and one row for each code over HTTP at each service."""
+"""The attack table: every row against the verifier, and one row per code over HTTP against each service."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "errors.md"
 
 
 def documented_checks() -> Mapping[str, Collection[int]]:
-    """Which checks docs/errors.md gives for each code of a token."""
+    """The checks that docs/errors.md gives for each token code."""
     rows = re.findall(r"^\| 401 \| `(token_\w+)` \| ([0-9–, ]+) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     found = {}
     for code, text in rows:
@@ -41,20 +41,20 @@ CHECKS = documented_checks()
 DEL = "\x7f"
 OVER_HTTP = [
     *{attack.code: attack for attack in reversed(ATTACKS)}.values(),  # the first row of each code
-    # what a header's own syntax might read differently
+    # tokens that might be read differently because of the syntax of HTTP headers
     *(attack for attack in ATTACKS if re.search(r"[^\w.-]", attack.token, re.ASCII) and DEL not in attack.token),
 ]
 
 
 @pytest.fixture(scope="module")
 def verifier() -> Verifier:
-    """A verifier of the posts service."""
+    """The verifier of the posts service."""
     return Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=LEEWAY)
 
 
 @pytest.fixture(scope="module")
 async def attacked(database_server: Server) -> AsyncIterator[Pair]:
-    """Both services, each verifying with the key and at the time that the table was made for."""
+    """Both services, with the key and the time that the table was made for."""
     databases = await database_server.create_database(), await database_server.create_database()
     keyrings: dict[str, Any] = {"jwt_keyring": OTHER_KEYRING, "account_keyring": KEYRING}
     async with (
@@ -69,7 +69,7 @@ async def attacked(database_server: Server) -> AsyncIterator[Pair]:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_the_verifier(verifier: Verifier, attack: Attack) -> None:
-    """Each token is refused with its code by a check that the code belongs to; a good one is accepted, twice."""
+    """A bad token is refused with its code, by a check documented for that code; a good one is accepted; both twice."""
     for _ in range(2):
         found = refusal(verifier, attack.token)
         if attack.code is None:
@@ -83,8 +83,8 @@ def test_the_verifier(verifier: Verifier, attack: Attack) -> None:
 
 @pytest.mark.parametrize("character", ["\n", "\r\n", "\0", "\x0b", "\u2028", "\u00a0"])
 @pytest.mark.parametrize("at", [0, 10, -1])
-def test_what_no_header_could_carry(verifier: Verifier, character: str, at: int) -> None:
-    """Line breaks, NUL and other white space are refused by the verifier itself, wherever they stand."""
+def test_characters_that_no_header_can_carry(verifier: Verifier, character: str, at: int) -> None:
+    """The verifier itself refuses line breaks, NUL and other white space anywhere in a token."""
     good = ATTACKS[0].token
     where = at if at >= 0 else len(good)
     assert refusal(verifier, good[:where] + character + good[where:]) in (
@@ -103,7 +103,7 @@ def test_the_parts_of_python_jose_that_are_not_needed_stay_out() -> None:
 
 
 async def ask(base: str, path: str, token: str) -> tuple[bytes, dict[str, str], Any]:
-    """Send a token that a client library might refuse to send; return the status line, the headers and the body."""
+    """Send a token that a client library might refuse to send; return the status line, headers and body."""
     request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
     status, headers, body = await exchange(base, request.encode())
     return status, headers, json.loads(body)
@@ -112,7 +112,7 @@ async def ask(base: str, path: str, token: str) -> tuple[bytes, dict[str, str], 
 @pytest.mark.parametrize("attack", OVER_HTTP, ids=lambda attack: attack.name)
 @pytest.mark.parametrize("service", ["auth", "posts"])
 async def test_over_http(attacked: Pair, service: str, attack: Attack) -> None:
-    """A refused token is 401 with its code and an RFC 6750 challenge at both services; auth also wants a session."""
+    """Both services answer a bad token with 401, its code and an RFC 6750 challenge; auth also requires a session."""
     base, path = (attacked.auth, "/me") if service == "auth" else (attacked.posts, "/posts")
     status, headers, body = await ask(base, path, attack.token)
     if attack.code is None and service == "posts":
@@ -127,14 +127,14 @@ async def test_over_http(attacked: Pair, service: str, attack: Attack) -> None:
     assert attack.token[:60] not in json.dumps(body) + challenge
 
 
-def test_every_code_is_asked_over_http() -> None:
-    """The rows sent over HTTP have every code of a token that docs/errors.md lists."""
+def test_every_code_is_tested_over_http() -> None:
+    """The rows sent over HTTP cover every token code in docs/errors.md."""
     assert {attack.code for attack in OVER_HTTP} - {None} == CHECKS.keys()
 
 
 @pytest.mark.parametrize("service", ["auth", "posts"])
 async def test_del_is_not_http(attacked: Pair, service: str) -> None:
-    """DEL can't be part of a header, so a token with it is a malformed request."""
+    """DEL can't be part of a header, so a request with it is malformed."""
     base, path = (attacked.auth, "/me") if service == "auth" else (attacked.posts, "/posts")
     [attack] = [attack for attack in ATTACKS if DEL in attack.token]
     status, _, body = await ask(base, path, attack.token)
@@ -153,7 +153,7 @@ def _flag(name: str) -> Callable[[Spec], None]:
     return lambda spec: spec.update({name: True})
 
 
-# in the order of the checks: the field that is broken, the check's number, the code, how
+# in the order of the checks: the part that is broken, the check's number, the code, and how to break it
 BREAKS: list[Break] = [
     ("size", 1, "token_too_large", _set("claims", "padding", "x" * 4096)),
     ("end", 1, "token_malformed", _flag("not_ascii")),
@@ -179,7 +179,7 @@ BREAKS: list[Break] = [
 
 
 def broken(*breaks: Break) -> str:
-    """A token with all of this wrong at once."""
+    """A token with all of these faults at once."""
     spec: Spec = {"header": dict(HEADER), "claims": dict(CLAIMS), "options": {}}
     for *_, how in breaks:
         how(spec)
@@ -201,12 +201,12 @@ def _duplicated(segment: str) -> str:
 
 
 def b64_decode(segment: str) -> bytes:
-    """Undo b64."""
+    """Decode base64url without padding."""
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
 def refusal(verifier: Verifier, token: str) -> tuple[int, str] | None:
-    """The number of the check that refuses it and the code, or None."""
+    """The number of the check that refuses the token, and its code; None if the token is accepted."""
     try:
         verifier.verify(token, NOW)
     except TokenRefused as problem:
@@ -216,12 +216,12 @@ def refusal(verifier: Verifier, token: str) -> tuple[int, str] | None:
 
 @pytest.mark.parametrize("one", BREAKS, ids=lambda one: f"{one[0]} {one[2]}")
 def test_one_thing_wrong(verifier: Verifier, one: Break) -> None:
-    """Each thing that is wrong speaks for itself where nothing else is wrong, by the number of its check too."""
+    """A token with a single fault is refused by the check for that fault, with its code."""
     assert refusal(verifier, broken(one)) == one[1:3]
 
 
-def test_of_two_things_wrong_the_first_check_speaks(verifier: Verifier) -> None:
-    """Where two checks would fail, the answer is that of the earlier one, for every pair."""
+def test_of_two_faults_the_earlier_check_answers(verifier: Verifier) -> None:
+    """For every pair of faults, the answer is that of the earlier check."""
     pairs = [(first, second) for first, second in combinations(BREAKS, 2) if first[0] != second[0]]
     assert len(pairs) > 180
     for first, second in pairs:

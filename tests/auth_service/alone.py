@@ -1,4 +1,4 @@
-"""The auth service by itself, over a real socket, with a look into its database."""
+"""The auth service by itself, on a real socket, with access to its database."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.auth_service.hashing import COST, CountingHasher
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a log-in or a refresh gave."""
+    """The tokens from a log-in or a refresh."""
 
     access: str
     account: str
@@ -44,7 +44,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Member:
-    """A registered user who signed in once."""
+    """A registered user who has logged in once."""
 
     id: UUID
     email: str
@@ -53,7 +53,7 @@ class Member:
 
 @dataclass
 class Auth(Pair):
-    """A client of the service, what it is made of, and a connection to the database that it is on."""
+    """A client of the service, with access to its application, hasher and database."""
 
     app: web.Application = field(repr=False)
     hasher: CountingHasher = field(repr=False)
@@ -64,12 +64,12 @@ class Auth(Pair):
         return await self.call(method, self.auth + path, json, token, **more)
 
     async def sign_in(self, email: str, password: str = PASSWORD, **headers: str) -> Tokens:
-        """Open a session."""
+        """Log in and return the tokens."""
         reply = await self.ask("POST", "/login", {"email": email, "password": password}, headers=headers)
         return tokens_of(reply)
 
     async def join(self, name: str = "Ada", role: Role = "user") -> Member:
-        """Register somebody new, give a role, and sign in."""
+        """Register a new user, set the role, and log in."""
         email = new_email()
         account = await self.register(email, name=name)
         assert account.status == 201, account
@@ -82,7 +82,7 @@ class Auth(Pair):
         return await self.ask("POST", "/refresh", {"refresh_token": token}, headers=headers)
 
     async def renewed(self, token: str, **headers: str) -> Tokens:
-        """Refresh, successfully."""
+        """Refresh and return the new tokens."""
         return tokens_of(await self.refresh(token, **headers))
 
     async def me(self, token: str) -> Reply:
@@ -90,32 +90,32 @@ class Auth(Pair):
         return await self.ask("GET", "/me", token=token)
 
     async def let_grace_end(self, session: UUID) -> None:
-        """Let the last rotation have been eleven seconds ago."""
+        """Move the last rotation eleven seconds back, past the grace period."""
         await self.database.execute(
             "UPDATE sessions SET rotated_at = now() - interval '11 seconds' WHERE id = $1 AND rotated_at IS NOT NULL",
             session,
         )
 
     async def keep_grace(self, session: UUID) -> None:
-        """Let the grace of the last rotation last for an hour, so that no test has to be fast."""
+        """Extend the grace period of the last rotation to an hour, so that no test has to be fast."""
         await self.database.execute(
             "UPDATE sessions SET rotated_at = now() + interval '1 hour' WHERE id = $1 AND rotated_at IS NOT NULL",
             session,
         )
 
     async def expire(self, session: UUID) -> None:
-        """Let a session be over."""
+        """Make a session expire."""
         await self.database.execute(
             "UPDATE sessions SET expires_at = now() - interval '1 second' WHERE id = $1", session
         )
 
     async def sessions_of(self, user: UUID) -> set[UUID]:
-        """Ids of the rows that the user has."""
+        """The ids of the user's sessions, expired ones included."""
         rows = await self.database.fetch("SELECT id FROM sessions WHERE user_id = $1", user)
         return {row["id"] for row in rows}
 
     async def events_of(self, user: UUID) -> list[asyncpg.Record]:
-        """What was recorded of a user, in its order."""
+        """The user's audit events, oldest first."""
         rows: list[asyncpg.Record] = await self.database.fetch(
             "SELECT * FROM audit_events WHERE user_id = $1 ORDER BY id", user
         )
@@ -123,7 +123,7 @@ class Auth(Pair):
 
 
 class Frozen(Database):
-    """A database whose clock stands still: all is done in one transaction, on one connection, and then undone."""
+    """A database whose clock stands still, because everything runs in one transaction on one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -136,7 +136,7 @@ class Frozen(Database):
 
 @asynccontextmanager
 async def frozen(database: asyncpg.Connection) -> AsyncIterator[Frozen]:
-    """Let the clock stand still for as long as the block lasts."""
+    """Freeze the database's clock for the duration of the block, then roll everything back."""
     transaction = database.transaction()
     await transaction.start()
     try:
@@ -149,7 +149,7 @@ async def frozen(database: asyncpg.Connection) -> AsyncIterator[Frozen]:
 async def alone(
     database_url: str, keyring: Path, hasher: CountingHasher | None = None, **changes: Any
 ) -> AsyncIterator[Auth]:
-    """Serve it on this database for the duration of the block; `changes` are settings."""
+    """Serve auth on this database for the duration of the block; `changes` are settings."""
     hasher = hasher or CountingHasher(changes.get("bcrypt_cost", COST))
     app = auth_app(database_url, keyring, hasher=hasher, **changes)
     async with served(app) as auth, ClientSession() as http:
@@ -161,7 +161,7 @@ async def alone(
 
 
 def tokens_of(reply: Reply) -> Tokens:
-    """The tokens of a log-in or a refresh that succeeded."""
+    """The tokens of a successful log-in or refresh."""
     assert reply.status == 200, reply
     return Tokens(reply.body["access_token"], reply.body["account_token"], reply.body["refresh_token"])
 
@@ -173,10 +173,10 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def says(reply: Reply) -> tuple[int, str]:
-    """Status and code of an error."""
+    """The status and code of an error."""
     return reply.status, reply.code
 
 
 def without_id(reply: Reply) -> tuple[int, Any]:
-    """An error without what differs from one request to the next."""
+    """The status and body of an error, without its request id."""
     return reply.status, {**reply.body, "request_id": None}

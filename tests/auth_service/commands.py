@@ -1,6 +1,6 @@
-"""The operator's commands, `python -m auth_service …`, in one process: to start Python for each takes a second.
+"""The operator's commands, `python -m auth_service …`, run in one process: starting Python for each takes a second.
 
-As a program it reads a line of JSON for each command, and answers with one.
+As a program, this module reads one line of JSON per command and answers with one.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MAX_ANSWER = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended, and what it said."""
+    """How a command ended, and what it printed."""
 
     status: int
     output: str
@@ -32,7 +32,7 @@ class Said:
 
     @property
     def refusal(self) -> str:
-        """The one line of a command that refused."""
+        """The one line that a refused command prints."""
         assert self.status == 1, self
         assert self.output == "", self
         [line] = self.errors.splitlines()
@@ -41,7 +41,7 @@ class Said:
 
 
 class Operator:
-    """Somebody at a shell on the service's machine."""
+    """An operator at a shell on the service's machine."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -49,7 +49,7 @@ class Operator:
     async def __call__(
         self, database_url: str | None, *words: str | bytes, given: str | bytes = "", **more: str
     ) -> Said:
-        """Run one command; `given` is its standard input, `more` is in its environment."""
+        """Run one command, with `given` on its standard input and `more` in its environment."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         command = {
@@ -65,7 +65,7 @@ class Operator:
 
 @asynccontextmanager
 async def operating() -> AsyncIterator[Operator]:
-    """An operator for as long as the block lasts."""
+    """Provide an operator for the duration of the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.auth_service.commands"),
         stdin=subprocess.PIPE,
@@ -82,13 +82,13 @@ async def operating() -> AsyncIterator[Operator]:
 
 
 def environment(database_url: str | None, **more: str) -> dict[str, str]:
-    """What an operator's shell has set."""
+    """The environment variables of an operator's shell."""
     database = {} if database_url is None else {"DATABASE_URL": database_url}
     return {**processes.environment(), **database, "BCRYPT_COST": "4", **more}
 
 
 def run(words: list[str], given: bytes, environ: dict[str, str]) -> dict[str, Any]:
-    """Run one command; return its exit status and what it wrote."""
+    """Run one command; return its exit status and output."""
     output, errors = io.StringIO(), io.StringIO()
     os.environ.clear()
     os.environ.update(environ)
@@ -98,7 +98,7 @@ def run(words: list[str], given: bytes, environ: dict[str, str]) -> dict[str, An
     with redirect_stdout(output), redirect_stderr(errors):
         try:
             __main__.main()
-        except SystemExit as end:  # as the interpreter does it
+        except SystemExit as end:  # as the interpreter does
             status = end.code if isinstance(end.code, int) else 1
             if isinstance(end.code, str):
                 print(end.code, file=errors)

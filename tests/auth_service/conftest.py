@@ -1,4 +1,4 @@
-"""What tests of the auth service need beyond what all need."""
+"""Fixtures for the tests of the auth service."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.postgres import Server
 
 @pytest.fixture(scope="session")
 async def auth(database_server: Server, keyring_file: Path) -> AsyncIterator[Auth]:
-    """The service with a database that tests share: each has users of its own, and looks at their rows alone."""
+    """The service with a shared database; each test creates its own users and looks only at their rows."""
     database_url = await database_server.create_database()
     async with alone(database_url, keyring_file) as auth:
         yield auth
@@ -21,13 +21,13 @@ async def auth(database_server: Server, keyring_file: Path) -> AsyncIterator[Aut
 
 @pytest.fixture
 async def own_auth(database_url: str, keyring_file: Path) -> AsyncIterator[Auth]:
-    """The service with a database of the test's own."""
+    """The service with a new database for each test."""
     async with alone(database_url, keyring_file) as auth:
         yield auth
 
 
 @pytest.fixture(scope="session")
 async def operator() -> AsyncIterator[Operator]:
-    """Somebody who runs the service's commands."""
+    """An operator who runs the service's commands."""
     async with operating() as operator:
         yield operator

@@ -1,4 +1,4 @@
-"""A password hasher that tests can look into."""
+"""A password hasher that tests can observe and pause."""
 
 import os
 import threading
@@ -8,31 +8,31 @@ from contextlib import contextmanager
 from auth_service.passwords import PasswordHasher
 
 COST = 4
-"""bcrypt's lowest."""
+"""The lowest cost that bcrypt allows."""
 
 
 class CountingHasher(PasswordHasher):
-    """Computes real hashes, notes each one, and can be held up.
+    """Computes real hashes, records each one, and can be paused.
 
     Args:
         cost: log2 of the rounds.
-        threads: How many hashes are computed at a time.
+        threads: How many hashes can be computed at the same time.
     """
 
     def __init__(self, cost: int = COST, threads: int = os.cpu_count() or 1) -> None:
         super().__init__(cost, threads)
         self.threads = threads
         self.passwords: list[str] = []
-        """Every password that a thread began to hash or to check."""
+        """Every password that a thread started to hash or check."""
         self.checked: list[str] = []
-        """Every hash that a thread began to check a password against."""
+        """Every hash that a thread started to check a password against."""
         self._released = threading.Event()
         self._released.set()
         self.prove()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let no hash be finished within the block."""
+        """Keep every hash from finishing for the duration of the block."""
         self._released.clear()
         try:
             yield
@@ -41,7 +41,7 @@ class CountingHasher(PasswordHasher):
 
     @property
     def places(self) -> int:
-        """How many are hashing or waiting to."""
+        """The number of callers that are hashing or waiting to."""
         return self.queue.taken
 
     def _hash(self, password: str) -> str:

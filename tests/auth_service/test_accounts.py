@@ -1,4 +1,4 @@
-"""Registering and signing in."""
+"""Registering and logging in."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.api_client import PASSWORD, Pair, auth_app, new_email, served
 
 
 async def test_register_gives_the_account_without_the_password(pair: Pair) -> None:
-    """Registering answers 201 with the account, and nothing of the password in it."""
+    """Registering is answered with 201 and the account, without the password."""
     email = new_email()
     reply = await pair.register(email, name="Zoë 🦉")
     assert reply.status == 201
@@ -24,7 +24,7 @@ async def test_register_gives_the_account_without_the_password(pair: Pair) -> No
 
 @pytest.mark.parametrize("second", ["{0}", "  {0}  ".strip(), "UPPER"])
 async def test_one_account_per_address(pair: Pair, second: str) -> None:
-    """The same address is refused the second time, in whatever case."""
+    """An address can be registered only once, in upper or lower case."""
     email = new_email()
     assert (await pair.register(email)).status == 201
     reply = await pair.register(email.upper() if second == "UPPER" else second.format(email))
@@ -32,7 +32,7 @@ async def test_one_account_per_address(pair: Pair, second: str) -> None:
 
 
 async def test_other_domains_are_other_accounts(pair: Pair) -> None:
-    """Two domains that only look alike are two: case is all that does not count."""
+    """Domains that only look alike are different accounts; only case is ignored."""
     number = new_email().partition("@")[0]
     assert (await pair.register(f"{number}@faß.de")).status == 201
     assert (await pair.register(f"{number}@fass.de")).status == 201
@@ -40,7 +40,7 @@ async def test_other_domains_are_other_accounts(pair: Pair) -> None:
 
 
 async def test_of_parallel_registrations_one_wins(pair: Pair) -> None:
-    """Of many registrations of one address at once, in different cases, one gets 201 and the others 409."""
+    """Of many simultaneous registrations of one address, in upper and lower case, one gets 201 and the others 409."""
     email = new_email()
     replies = await asyncio.gather(*(pair.register(email if n % 2 else email.upper()) for n in range(20)))
     assert sorted(reply.status for reply in replies) == [201] + [409] * 19
@@ -67,7 +67,7 @@ async def test_of_parallel_registrations_one_wins(pair: Pair) -> None:
     ],
 )
 async def test_a_wrong_field_is_named(pair: Pair, change: dict[str, object], pointer: str, code: str) -> None:
-    """A field that is not allowed gets 422 with its pointer and a code for the reason."""
+    """An invalid field gets 422 with its pointer and a code for the reason."""
     body = {"email": new_email(), "password": PASSWORD, "name": "Ada", **change}
     reply = await pair.call("POST", f"{pair.auth}/register", body)
     assert (reply.status, reply.code) == (422, "validation_failed")
@@ -75,13 +75,13 @@ async def test_a_wrong_field_is_named(pair: Pair, change: dict[str, object], poi
 
 
 async def test_all_wrong_fields_are_named_at_once(pair: Pair) -> None:
-    """An error lists every wrong field, not the first alone."""
+    """An error lists every invalid field, not just the first."""
     reply = await pair.call("POST", f"{pair.auth}/register", {"email": 1, "surplus": 2})
     assert {error["pointer"] for error in reply.body["errors"]} == {"/email", "/password", "/name", "/surplus"}
 
 
 async def test_a_password_is_never_cut_off(pair: Pair) -> None:
-    """Passwords that differ only after 72 bytes, or behind 64 four-byte characters, are different passwords."""
+    """Passwords that differ only after 72 bytes, or after 64 four-byte characters, are different passwords."""
     for first, second in (("x" * 72 + "A", "x" * 72 + "B"), ("🦉" * 64 + "A", "🦉" * 64 + "B")):
         email = new_email()
         assert (await pair.register(email, first)).status == 201
@@ -97,7 +97,7 @@ async def test_a_password_is_the_same_in_either_unicode_form(pair: Pair) -> None
 
 
 async def test_login_gives_a_bearer_token(pair: Pair) -> None:
-    """A log-in answers as RFC 6749 section 5.1 says, in whatever case the address is written, and is not cached."""
+    """A log-in answers as RFC 6749 section 5.1 says, ignores the case of the address, and is not cached."""
     email = new_email()
     await pair.register(email)
     reply = await pair.login(email.upper())
@@ -109,7 +109,7 @@ async def test_login_gives_a_bearer_token(pair: Pair) -> None:
 
 
 async def test_wrong_password_and_unknown_address_are_answered_alike(pair: Pair) -> None:
-    """Nothing but the request id tells a wrong password, an unknown address and an impossible address apart."""
+    """A wrong password, an unknown address and an invalid address get the same answer, except for the request id."""
     email = new_email()
     await pair.register(email)
     replies = [
@@ -126,7 +126,7 @@ async def test_wrong_password_and_unknown_address_are_answered_alike(pair: Pair)
 
 @pytest.mark.parametrize("old", ["plain bcrypt", "cheaper"])
 async def test_an_old_hash_verifies_and_is_replaced(old: str, database_url: str, keyring_file: Path) -> None:
-    """A plain bcrypt hash, or one of another cost, lets its owner in once more and is replaced on the way."""
+    """A plain bcrypt hash, or one of another cost, still lets its owner log in and is replaced by a current one."""
     scheme: Any = bcrypt if old == "plain bcrypt" else bcrypt_sha256
     stored = scheme.using(rounds=4).hash(PASSWORD)
     async with served(auth_app(database_url, keyring_file, bcrypt_cost=5)) as auth, ClientSession() as http:

@@ -23,7 +23,7 @@ EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\w+) (.*)")
 
 
 async def process(environ: dict[str, str], *words: str, given: str = "") -> Said:
-    """Run one command as a process of its own."""
+    """Run one command in its own process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "auth_service", *words),
         stdin=subprocess.PIPE,
@@ -39,7 +39,7 @@ async def process(environ: dict[str, str], *words: str, given: str = "") -> Said
 
 
 async def accounts(database_url: str) -> list[tuple[str, str, bool]]:
-    """Address, role, and whether enabled, of every account."""
+    """The address and role of every account, and whether it is enabled."""
     connection = await asyncpg.connect(database_url)
     rows = await connection.fetch("SELECT email, role, disabled_at IS NULL AS enabled FROM users ORDER BY created_at")
     await connection.close()
@@ -48,7 +48,7 @@ async def accounts(database_url: str) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.slow
 async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
-    """On an empty database one command makes an admin, who can sign in and administer; the password is not shown."""
+    """On an empty database, one command creates an admin who can use the service; the password is not shown."""
     words = ("users", "create", BOSS, "--name", "The Boss", "--role", "admin")
     said = await process(environment(database_url), *words, given=PASSWORD + "\n")
     assert said.status == 0, said
@@ -64,7 +64,7 @@ async def test_the_first_admin(database_url: str, keyring_file: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operator: Operator) -> None:
-    """Role, disable, enable and password act on the running service at once; list shows what is."""
+    """Role, disable, enable and password affect the running service at once, and list shows the result."""
     member = await own_auth.join("Grace")
     promoted = await operator(database_url, "users", "role", member.email.upper(), "admin")
     assert promoted.output.split()[:3] == [str(member.id), "admin", "enabled"]
@@ -103,7 +103,7 @@ async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operato
 
 
 async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Operator) -> None:
-    """Every account is printed once, however many there are."""
+    """Every account is listed once, however many there are."""
     await own_auth.database.execute(
         "INSERT INTO users (id, email, email_key, name, password_hash, created_at)"
         " SELECT gen_random_uuid(), 'u' || n, 'u' || n, 'U', '', now() - n / 3 * interval '1 s'"
@@ -114,10 +114,10 @@ async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Op
 
 
 @pytest.mark.slow
-async def test_what_can_not_be_done_is_one_line_and_status_1(
+async def test_a_refused_command_prints_one_line_and_has_status_1(
     own_auth: Auth, database_url: str, operator: Operator
 ) -> None:
-    """Whatever is wrong with an account is said in one line without the password, and nothing is done."""
+    """A refused command says why in one line, without the password, and changes nothing."""
     boss = await own_auth.join("The Boss", role="admin")
     before = await own_auth.database.fetch("SELECT * FROM users")
     new = new_email()
@@ -163,7 +163,7 @@ async def test_what_can_not_be_done_is_one_line_and_status_1(
 
 
 async def test_a_password_is_not_taken_from_the_command_line(database_url: str, operator: Operator) -> None:
-    """There is no place for a password among the words of a command, and none of a wrong command is done."""
+    """No command accepts a password as an argument, and a command with wrong arguments does nothing."""
     for words in (
         ("users", "create", BOSS, "--name", "Boss", "--password", PASSWORD),
         ("users", "create", BOSS, PASSWORD, "--name", "Boss"),
@@ -182,7 +182,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
         assert said.errors.startswith("usage: python -m auth_service")
         assert "Traceback" not in said.errors
     connection = await asyncpg.connect(database_url)
-    assert await connection.fetchval("SELECT to_regclass('users')") is None, "the database was not even opened"
+    assert await connection.fetchval("SELECT to_regclass('users')") is None, "the database was never opened"
     await connection.close()
 
 
@@ -196,7 +196,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
     ],
 )
 async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, typed: list[str], refusal: str) -> None:
-    """At a terminal there is a prompt, nothing that is typed is shown, and without the same twice nothing is done."""
+    """At a terminal there is a prompt without echo, and unless the same password is typed twice, nothing is done."""
     ours, theirs = pty.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -206,7 +206,7 @@ async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, 
             stderr=subprocess.PIPE,
             cwd=processes.ROOT,
             env=environment(database_url),
-            start_new_session=True,  # away from the terminal that the tests are run at
+            start_new_session=True,  # detached from the terminal that the tests run at
         )
         assert process.stderr is not None
         async with asyncio.timeout(60):
@@ -231,8 +231,8 @@ async def test_at_a_terminal_the_password_is_asked_for_twice(database_url: str, 
         assert await accounts(database_url) == [(BOSS, "user", True)]
 
 
-async def test_settings_are_asked_for_in_one_line(database_url: str, operator: Operator) -> None:
-    """Without a database's address, and with one that is wrong, a command says so and ends."""
+async def test_a_missing_or_invalid_setting_is_reported_in_one_line(database_url: str, operator: Operator) -> None:
+    """A command names a missing or invalid setting, or an unknown database, in one line and ends."""
     assert "DATABASE_URL is not set" in (await operator(None, "users", "list")).refusal
     assert "DATABASE_URL" in (await operator("mysql://elsewhere", "users", "list")).refusal
     assert "PASSWORD_MIN_LENGTH" in (await operator(database_url, "users", "list", PASSWORD_MIN_LENGTH="7")).refusal
@@ -243,7 +243,7 @@ async def test_settings_are_asked_for_in_one_line(database_url: str, operator: O
 async def test_audit_prints_who_did_what_when_and_from_where(
     own_auth: Auth, database_url: str, operator: Operator
 ) -> None:
-    """One line an event, the newest last, of all accounts or of one, as many as wanted."""
+    """`audit` prints one line per event, newest last, for all accounts or one, up to a limit."""
     boss, member = await own_auth.join(role="admin"), await own_auth.join()
     await own_auth.ask("PATCH", f"/users/{member.id}", {"role": "moderator"}, boss.tokens.account)
     headers = {"X-Forwarded-For": "192.0.2.1"}
@@ -272,7 +272,7 @@ async def test_audit_prints_who_did_what_when_and_from_where(
 
 
 async def test_audit_of_a_deleted_account_goes_by_its_id(own_auth: Auth, database_url: str, operator: Operator) -> None:
-    """Events outlive their account, addresses do not: by its id they are found, before its end and after."""
+    """Events outlive their account and are found by its id, before and after; the address no longer finds them."""
     member = await own_auth.join()
     await own_auth.join()
     before = await operator(database_url, "audit", str(member.id))

@@ -1,4 +1,4 @@
-"""What is recorded of who did what, and that it is recorded with the deed or not at all."""
+"""The audit log: what is recorded, and that an action and its event are stored together or not at all."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ ADDRESS = "192.0.2.77"
 
 @dataclass(frozen=True)
 class Recorded:
-    """An event as far as it does not depend on when."""
+    """An audit event without its id and time."""
 
     event: str
     user: UUID | None
@@ -27,7 +27,7 @@ class Recorded:
 
 
 async def recorded(auth: Auth, since: int = 0) -> list[Recorded]:
-    """What was recorded after this id."""
+    """The events recorded after this id."""
     rows = await auth.database.fetch("SELECT * FROM audit_events WHERE id > $1 ORDER BY id", since)
     return [
         Recorded(
@@ -43,20 +43,20 @@ async def recorded(auth: Auth, since: int = 0) -> list[Recorded]:
 
 
 async def last(auth: Auth) -> int:
-    """Id of the newest event."""
+    """The id of the newest event, or 0."""
     return await auth.database.fetchval("SELECT coalesce(max(id), 0) FROM audit_events") or 0
 
 
 @dataclass
 class Deeds:
-    """Does what one request says, and looks at what was recorded of it."""
+    """Sends requests and checks which events they record."""
 
     auth: Auth
 
     async def __call__(
         self, method: str, path: str, body: object, token: str | None, status: int, *events: Recorded
     ) -> Reply:
-        """Send a request from ADDRESS; it has this status, and these events are all that is recorded."""
+        """Send a request from ADDRESS; check its status, and that it records exactly these events."""
         since = await last(self.auth)
         reply = await self.auth.ask(method, path, body, token, headers={"X-Forwarded-For": ADDRESS})
         assert reply.status == status, reply
@@ -65,7 +65,7 @@ class Deeds:
 
 
 async def test_accounts_and_log_ins_are_recorded(auth: Auth) -> None:
-    """A registration, a log-in, and one that fails, also for an address that nobody has: whom, and from where."""
+    """Registrations, log-ins and failed log-ins record the user and the client's address, but no unknown e-mail."""
     do = Deeds(auth)
     given = {"email": new_email(), "password": PASSWORD}
     since = await last(auth)
@@ -83,7 +83,7 @@ async def test_accounts_and_log_ins_are_recorded(auth: Auth) -> None:
 
 
 async def test_the_end_of_a_session_is_recorded(auth: Auth) -> None:
-    """Every way to sign out is one event for each session that ends, and so is a reuse; a refresh is none."""
+    """Each session that ends by a log-out or by token reuse is recorded as one event; a refresh is not recorded."""
     do = Deeds(auth)
     member = await auth.join()
     stolen, *opened = [member.tokens, *[await auth.sign_in(member.email) for _ in range(4)]]
@@ -105,8 +105,8 @@ async def test_the_end_of_a_session_is_recorded(auth: Auth) -> None:
     await do("DELETE", "/sessions", None, fourth.account, 204, out(fourth.session))
 
 
-async def test_what_is_expired_does_not_end_once_more(auth: Auth) -> None:
-    """Whoever logs out of a session that is over, or of all sessions, leaves no event for those that are over."""
+async def test_the_end_of_an_expired_session_is_not_recorded(auth: Auth) -> None:
+    """Logging out of an expired session records nothing, and logging out everywhere skips expired sessions."""
     do = Deeds(auth)
     member = await auth.join()
     over = await auth.sign_in(member.email)
@@ -118,7 +118,7 @@ async def test_what_is_expired_does_not_end_once_more(auth: Auth) -> None:
 
 
 async def test_passwords_and_deletion_are_recorded(auth: Auth) -> None:
-    """A change of password and the end of an account, and every wrong password on the way there."""
+    """A password change, a deletion, and every wrong password given for them are recorded."""
     do = Deeds(auth)
     member = await auth.join()
     token = member.tokens.account
@@ -131,11 +131,11 @@ async def test_passwords_and_deletion_are_recorded(auth: Auth) -> None:
     await do("DELETE", "/me", {"password": PASSWORD}, token, 403, failed)
     deleted = Recorded("deleted", member.id, member.id, None, ADDRESS, None)
     await do("DELETE", "/me", {"password": NEW}, token, 204, deleted)
-    assert len(await auth.events_of(member.id)) == 6, "what happened stays known when the account is gone"
+    assert len(await auth.events_of(member.id)) == 6, "events outlive the account"
 
 
 async def test_what_an_admin_does_is_recorded(auth: Auth) -> None:
-    """A role and a disabled account: to whom, by which admin, from where, and which role."""
+    """Changing a role, disabling and enabling record the user, the admin, the address, and the new role."""
     do = Deeds(auth)
     boss, member = await auth.join(role="admin"), await auth.join()
 
@@ -154,7 +154,7 @@ async def test_what_an_admin_does_is_recorded(auth: Auth) -> None:
 
 
 async def test_what_is_refused_is_not_recorded_as_done(own_auth: Auth) -> None:
-    """A deed that was not done leaves no event that says so."""
+    """A refused action is not recorded as done."""
     boss, member = await own_auth.join(role="admin"), await own_auth.join()
     since = await last(own_auth)
     for method, path, body, token, status in (
@@ -174,7 +174,7 @@ async def test_what_is_refused_is_not_recorded_as_done(own_auth: Auth) -> None:
 
 
 async def test_without_its_event_nothing_is_done(own_auth: Auth) -> None:
-    """If an event can't be written, what it would record is not done either: the two are one transaction."""
+    """If its event can't be written, the action is not done either: both are in one transaction."""
     auth = own_auth
     boss, member = await auth.join(role="admin"), await auth.join()
     stolen = await auth.sign_in(member.email)
@@ -209,7 +209,7 @@ async def test_without_its_event_nothing_is_done(own_auth: Auth) -> None:
 
 
 async def _contents(auth: Auth) -> list[Any]:
-    """All users and all sessions."""
+    """Every row of users and sessions."""
     return [await auth.database.fetch(f"SELECT * FROM {table} ORDER BY id") for table in ("users", "sessions")]
 
 
@@ -225,7 +225,7 @@ async def _contents(auth: Auth) -> list[Any]:
     ],
 )
 async def test_events_are_only_ever_added(auth: Auth, statement: str) -> None:
-    """No statement changes or deletes an event, not even one of the owner of the table."""
+    """No statement can change or delete an event, not even one run by the table's owner."""
     await auth.join()
     before = await recorded(auth)
     assert before

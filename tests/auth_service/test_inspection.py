@@ -1,4 +1,4 @@
-"""`token inspect`."""
+"""The command `token inspect`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ VERIFIER = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leew
 
 
 def test_a_token_is_explained_with_its_times_in_words() -> None:
-    """Header, claims, times in words, and the verdict."""
+    """The output has the header, the claims, the times in words, and the verdict."""
     text = "\n".join(explain(token(), NOW, [VERIFIER]))
     assert '"alg": "HS256"' in text
     assert '"name": "Mallory"' in text
@@ -22,20 +22,20 @@ def test_a_token_is_explained_with_its_times_in_words() -> None:
 
 
 def test_a_refused_token_is_explained_with_the_code() -> None:
-    """The verdict on a bad token is the code and the detail that a service would answer."""
+    """The verdict on a bad token is the code and detail that a service would answer with."""
     text = "\n".join(explain(with_claims(aud=["billing"]), NOW, [VERIFIER]))
     assert "verdict: refused by check 12 of 13 (iss and aud), token_audience_wrong: This service accepts" in text
     assert "hint: Add 'posts' to JWT_AUDIENCES" in text
 
 
 def test_without_a_key_nothing_is_claimed() -> None:
-    """Without a key file the token is decoded, and it is said that nothing was verified."""
+    """Without a key file, the token is decoded, and the output says that nothing was verified."""
     *_, last = explain(token(), NOW, [])
     assert "not verified" in last
 
 
 def test_nonsense_is_explained_as_far_as_it_goes() -> None:
-    """What can't be decoded is said to be so, without a fault."""
+    """A token that can't be decoded gets a verdict, and the command doesn't fail."""
     for nonsense in (
         "",
         ".",
@@ -50,15 +50,15 @@ def test_nonsense_is_explained_as_far_as_it_goes() -> None:
         assert list(explain(nonsense, NOW, [VERIFIER]))[-1]
 
 
-def test_a_terminal_is_not_talked_to() -> None:
+def test_control_characters_are_escaped() -> None:
     """Control characters and lone surrogates in a token are shown as escapes."""
     text = "\n".join(explain(with_claims(name="\x1b[31m\x9b\ud800é"), NOW, []))
     assert "\\u001b[31m\\u009b\\ud800é" in text
     assert text.encode()
 
 
-async def test_the_command_reads_a_token_that_no_process_list_shows(tmp_path: Path, operator: Operator) -> None:
-    """A token can come from standard input, with a key file or without."""
+async def test_the_command_reads_a_token_from_standard_input(tmp_path: Path, operator: Operator) -> None:
+    """A token can come from standard input, where no process list shows it, with or without a key file."""
     file = tmp_path / "keyring.json"
     file.write_text(KEYRING)
     without = await operator(None, "token", "inspect", given=f"{token()}\n")

@@ -25,12 +25,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def secrets_in(file: Path) -> list[str]:
-    """The keys themselves."""
+    """The secrets in a key file."""
     return [entry["k"] for entry in json.loads(file.read_text())["keys"]]
 
 
 def test_a_new_keyring_can_be_read_and_is_private(tmp_path: Path) -> None:
-    """A new key file has one sound key, is readable by its owner alone, and nothing else is left beside it."""
+    """A new key file has one valid key and is readable only by its owner, and no other file is left beside it."""
     kid = keys.new(tmp_path / "keyring.json")
     assert Keyring(file=tmp_path / "keyring.json").current.kids == [kid]
     assert (tmp_path / "keyring.json").stat().st_mode & 0o777 == 0o600
@@ -38,7 +38,7 @@ def test_a_new_keyring_can_be_read_and_is_private(tmp_path: Path) -> None:
 
 
 def test_a_fresh_kid_is_never_taken_for_an_option(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key whose id would begin with a hyphen is thrown away: the commands could not be given it."""
+    """A key whose id would start with a hyphen is discarded, because commands would read it as an option."""
     draws = (number.to_bytes(32) + bytes(range(32)) for number in count())
     awkward = next(secret for secret in draws if kid_of(secret).startswith("-"))
     good = next(secret for secret in draws if not kid_of(secret).startswith("-"))
@@ -48,7 +48,7 @@ def test_a_fresh_kid_is_never_taken_for_an_option(file: Path, monkeypatch: pytes
 
 
 def test_a_key_file_is_never_overwritten(file: Path) -> None:
-    """Where a file is, no new one is made, and the old one stays as it is."""
+    """`keys new` refuses to overwrite an existing file and leaves it unchanged."""
     before = file.read_bytes()
     with pytest.raises(StartupError, match="was not changed"):
         keys.new(file)
@@ -56,7 +56,7 @@ def test_a_key_file_is_never_overwritten(file: Path) -> None:
 
 
 def test_the_life_of_a_key(file: Path) -> None:
-    """Added, a key verifies; promoted, it signs; the one before goes on verifying, and can be retired."""
+    """An added key verifies; once promoted, it signs; the previous key keeps verifying until it is retired."""
     (old,) = keys.read(file).kids
     new = keys.add(file)
     assert keys.read(file).kids == [old, new]
@@ -68,7 +68,7 @@ def test_the_life_of_a_key(file: Path) -> None:
 
 
 def test_a_key_whose_tokens_may_live_is_not_retired(file: Path) -> None:
-    """A key is kept until the last token that it can have signed is over, unless one insists."""
+    """A key can't be retired until the last token it may have signed has expired, except by force."""
     (old,) = keys.read(file).kids
     keys.promote(file, keys.add(file), NOW)
     end = NOW + keys.NOTICE_SECONDS + 910
@@ -79,7 +79,7 @@ def test_a_key_whose_tokens_may_live_is_not_retired(file: Path) -> None:
 
 
 def test_a_key_that_signed_twice_is_counted_from_the_last_time(file: Path) -> None:
-    """Promoted again and replaced again, a key must wait anew."""
+    """If a key was promoted and replaced again, its waiting time starts over."""
     (first,) = keys.read(file).kids
     second = keys.add(file)
     keys.promote(file, second, NOW)
@@ -90,7 +90,7 @@ def test_a_key_that_signed_twice_is_counted_from_the_last_time(file: Path) -> No
 
 
 def test_the_signing_key_and_the_last_one_are_not_retired(file: Path) -> None:
-    """The key that signs stays, also by force, and so the last one does."""
+    """The signing key can't be retired, even by force, so a keyring never becomes empty."""
     (last,) = keys.read(file).kids
     with pytest.raises(StartupError, match="promote another key first"):
         keys.retire(file, last, NOW, token_seconds=0, force=True)
@@ -99,8 +99,8 @@ def test_the_signing_key_and_the_last_one_are_not_retired(file: Path) -> None:
         keys.retire(file, last, NOW, token_seconds=0, force=True)
 
 
-def test_an_unknown_key_is_refused_with_those_there_are(file: Path) -> None:
-    """Promote and retire name the keys that there are; promoting the signing key again is refused."""
+def test_an_unknown_key_is_refused_with_the_known_ones(file: Path) -> None:
+    """Promoting or retiring an unknown key is refused, naming the known ones; so is promoting the signing key."""
     (kid,) = keys.read(file).kids
     with pytest.raises(StartupError, match=kid):
         keys.promote(file, "x", NOW)
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_refused_with_those_there_are(file: Path) -> None:
 
 
 def test_a_broken_file_is_not_touched(file: Path) -> None:
-    """A file that is no sound keyring is left as it is, whatever the command."""
+    """No command changes a file that is not a valid keyring."""
     file.write_text('{"keys": [{"kty": "oct"}]}')
     with pytest.raises(StartupError):
         keys.add(file)
@@ -120,8 +120,8 @@ def test_a_broken_file_is_not_touched(file: Path) -> None:
     assert file.read_text() == '{"keys": [{"kty": "oct"}]}'
 
 
-def test_who_could_read_the_file_still_can(file: Path) -> None:
-    """A change keeps the group's right to read, and gives nobody another one."""
+def test_a_change_keeps_the_right_to_read(file: Path) -> None:
+    """A changed file stays readable by its owner, and by its group if it was; all other rights are removed."""
     for before, after in ((0o640, 0o640), (0o600, 0o600), (0o666, 0o640)):
         file.chmod(before)
         keys.add(file)
@@ -129,7 +129,7 @@ def test_who_could_read_the_file_still_can(file: Path) -> None:
 
 
 def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
-    """A key file behind a link is changed where it is."""
+    """A key file behind a symbolic link is changed in its place, and the link stays."""
     link = tmp_path / "link.json"
     link.symlink_to(file)
     keys.add(link)
@@ -138,8 +138,8 @@ def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
-    """Of many that add at once, each adds its key."""
+def test_no_key_is_lost_when_many_are_added_at_once(file: Path) -> None:
+    """When several processes add keys at once, every key is kept."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         added = pool.map(keys.add, [file] * 12)
     assert set(added) < set(keys.read(file).kids)
@@ -147,7 +147,7 @@ def test_no_key_is_lost_between_two_who_add(file: Path) -> None:
 
 
 async def test_the_commands_print_kids_and_never_keys(tmp_path: Path, operator: Operator) -> None:
-    """Every command tells ids; the keys are in the file alone."""
+    """Commands print key ids; the keys themselves are only in the file."""
     file = tmp_path / "keyring.json"
     said = [await operator(None, "keys", name, str(file)) for name in ("new", "add", "list")]
     first, second = keys.read(file).kids
@@ -162,8 +162,8 @@ async def test_the_commands_print_kids_and_never_keys(tmp_path: Path, operator: 
     assert not any(secret in everything for secret in secrets_in(file))
 
 
-async def test_promote_asks_or_is_told_not_to(file: Path, operator: Operator) -> None:
-    """Promote wants to be told whom to ask; without, it changes nothing."""
+async def test_promote_needs_ready_urls_or_force(file: Path, operator: Operator) -> None:
+    """Without `--ready` or `--force`, promote changes nothing."""
     kid = keys.add(file)
     before = file.read_bytes()
     assert "--ready URL" in (await operator(None, "keys", "promote", str(file), kid)).refusal
@@ -171,7 +171,7 @@ async def test_promote_asks_or_is_told_not_to(file: Path, operator: Operator) ->
 
 
 async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pair, keyring_file: Path) -> None:
-    """A key that a replica does not list, or a replica that does not answer, stops the promotion."""
+    """A replica that doesn't list the key, has a stale keyring or doesn't answer blocks the promotion."""
     kid = keys.read(keyring_file).kids[0]
     stranger = "AAAAAAAAAAAAAAAA"
     ready = (await pair.call("GET", f"{pair.posts}/health/ready")).body
@@ -182,7 +182,7 @@ async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pa
 
 
 async def test_promote_needs_every_replica(file: Path, operator: Operator) -> None:
-    """One replica that can't be reached is enough to refuse."""
+    """One unreachable replica is enough to refuse a promotion."""
     kid = keys.add(file)
     done = await operator(None, "keys", "promote", str(file), kid, "--ready", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1/health/ready is not ready" in done.refusal
@@ -190,7 +190,7 @@ async def test_promote_needs_every_replica(file: Path, operator: Operator) -> No
 
 
 @pytest.mark.parametrize("name", ["new", "add"])
-async def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path: Path, operator: Operator, name: str) -> None:
-    """A file that can't be written ends the command with one line and status 1."""
+async def test_a_missing_folder_is_reported_in_one_line(tmp_path: Path, operator: Operator, name: str) -> None:
+    """If the file can't be written, the command prints one line and ends with status 1."""
     done = await operator(None, "keys", name, str(tmp_path / "none" / "keyring.json"))
     assert "can't be written" in done.refusal

@@ -1,4 +1,4 @@
-"""The signed-in account: another name, another password, and gone."""
+"""The user's own account: changing the name and the password, and deleting the account."""
 
 import asyncio
 import time
@@ -20,8 +20,8 @@ INVALID = (401, "refresh_token_invalid")
 WRONG = (403, "password_wrong")
 
 
-async def test_another_name(auth: Auth) -> None:
-    """PATCH /me gives the account another name and nothing else; the next access token has it."""
+async def test_changing_the_name(auth: Auth) -> None:
+    """PATCH /me changes the name and nothing else; the next access token has the new name."""
     member = await auth.join("Ada")
     before = (await auth.me(member.tokens.account)).body
     reply = await auth.ask("PATCH", "/me", {"name": "Augusta Ada 🦉"}, member.tokens.account)
@@ -47,7 +47,7 @@ async def test_another_name(auth: Auth) -> None:
     ],
 )
 async def test_what_can_not_be_a_name_is_refused(auth: Auth, body: object, pointer: str, code: str) -> None:
-    """A wrong name, and whatever else one would like to change here, is named; nothing is changed."""
+    """An invalid name, or any other field, gets 422 with the field, and nothing changes."""
     member = await auth.join()
     before = (await auth.me(member.tokens.account)).body
     reply = await auth.ask("PATCH", "/me", body, member.tokens.account)
@@ -65,8 +65,8 @@ async def test_what_can_not_be_a_name_is_refused(auth: Auth, body: object, point
         ("POST", "/me/password", {"current_password": PASSWORD, "new_password": NEW}),
     ],
 )
-async def test_only_who_is_signed_in_has_an_account(auth: Auth, method: str, path: str, body: object) -> None:
-    """Without a token, and with one whose session is over, nothing is shown or done."""
+async def test_every_route_needs_a_token_of_a_live_session(auth: Auth, method: str, path: str, body: object) -> None:
+    """Without a token, or with one whose session has ended, nothing is shown or done."""
     member = await auth.join()
     assert says(await auth.ask(method, path, body)) == (401, "token_missing")
     assert (await auth.ask("DELETE", "/sessions", token=member.tokens.account)).status == 204
@@ -75,7 +75,7 @@ async def test_only_who_is_signed_in_has_an_account(auth: Auth, method: str, pat
 
 
 async def test_a_new_password_ends_all_other_sessions(auth: Auth) -> None:
-    """The session that changes the password goes on; every other one is over, and only the new password is good."""
+    """A password change keeps the current session and ends all others, and only the new password works."""
     member, stranger = await auth.join(), await auth.join()
     others = [await auth.sign_in(member.email) for _ in range(3)]
     reply = await auth.ask(
@@ -96,7 +96,7 @@ async def test_a_new_password_ends_all_other_sessions(auth: Auth) -> None:
 
 
 async def test_the_current_password_is_asked_for(auth: Auth) -> None:
-    """A wrong current password gets 403, and neither the password nor a session changes."""
+    """A wrong current password gets 403, and the password and all sessions stay as they are."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
     reply = await auth.ask(
@@ -122,7 +122,7 @@ async def test_the_current_password_is_asked_for(auth: Auth) -> None:
     ],
 )
 async def test_a_new_password_keeps_to_the_rules(auth: Auth, new: str, code: str) -> None:
-    """A new password has to pass the rules of a first one, and the field is named; the old one stays."""
+    """A new password must follow the same rules as the first one; if it doesn't, the old one stays."""
     member = await auth.join("Augusta Ada King")
     body = {"current_password": PASSWORD, "new_password": new}
     reply = await auth.ask("POST", "/me/password", body, member.tokens.account)
@@ -132,7 +132,7 @@ async def test_a_new_password_keeps_to_the_rules(auth: Auth, new: str, code: str
 
 
 async def test_of_two_new_passwords_at_once_one_counts(auth: Auth) -> None:
-    """Of several changes at once, all with the right password, one is made, and the others are told 403."""
+    """Of several simultaneous changes, all with the right password, one succeeds and the others get 403."""
     for _ in range(5):
         member = await auth.join()
         wishes = [f"{NEW}, number {number}" for number in range(4)]
@@ -154,8 +154,8 @@ async def test_of_two_new_passwords_at_once_one_counts(auth: Auth) -> None:
         assert events.count("password_changed") == 1
 
 
-async def test_an_account_is_deleted_for_its_password(auth: Auth) -> None:
-    """DELETE /me takes the account and all its sessions; whoever comes with what is left is a stranger."""
+async def test_an_account_can_be_deleted_with_its_password(auth: Auth) -> None:
+    """DELETE /me deletes the account and its sessions; its tokens are refused, and its address is free again."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
     reply = await auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.account)
@@ -172,7 +172,7 @@ async def test_an_account_is_deleted_for_its_password(auth: Auth) -> None:
 
 
 async def test_without_the_password_nothing_is_deleted(auth: Auth) -> None:
-    """A wrong password gets 403, none 422, and the account is there as before."""
+    """A wrong password gets 403, a missing one 422, and the account stays as it was."""
     member = await auth.join()
     token = member.tokens.account
     assert says(await auth.ask("DELETE", "/me", {"password": "a wrong passphrase"}, token)) == WRONG
@@ -183,7 +183,7 @@ async def test_without_the_password_nothing_is_deleted(auth: Auth) -> None:
 
 
 async def test_deleting_twice_at_once_deletes_once(auth: Auth) -> None:
-    """Of several deletions at once none fails for a reason of ours, and it is recorded once."""
+    """Several simultaneous deletions cause no server error, and the deletion is recorded once."""
     member = await auth.join()
     replies = await asyncio.gather(
         *(auth.ask("DELETE", "/me", {"password": PASSWORD}, member.tokens.account) for _ in range(4))
@@ -194,7 +194,7 @@ async def test_deleting_twice_at_once_deletes_once(auth: Auth) -> None:
 
 
 async def test_posts_stay_when_their_author_goes(pair: Pair) -> None:
-    """The posts of a deleted account go on being read, under the name that they were written under."""
+    """The posts of a deleted account can still be read, under the name they were written under."""
     author, reader = await pair.sign_up("Grace"), await pair.sign_up()
     written = await pair.post(author.token, "Still here")
     await pair.call("DELETE", f"{pair.auth}/me", {"password": PASSWORD}, author.account_token)
@@ -204,7 +204,7 @@ async def test_posts_stay_when_their_author_goes(pair: Pair) -> None:
 
 
 async def test_the_password_is_compared_in_its_normal_form(auth: Auth) -> None:
-    """Composed and decomposed characters are the same password, wherever it is asked for."""
+    """Composed and decomposed characters are the same password on every route."""
     composed, decomposed = "caf\u00e9 caf\u00e9 caf\u00e9 caf\u00e9", "cafe\u0301 cafe\u0301 cafe\u0301 cafe\u0301"
     email = new_email()
     await auth.register(email, composed)
@@ -215,7 +215,7 @@ async def test_the_password_is_compared_in_its_normal_form(auth: Auth) -> None:
 
 
 async def test_a_token_of_another_user_and_session_does_not_fit(auth: Auth, keyring_file: Path) -> None:
-    """A well-signed token with a session of another user, or of nobody, is refused."""
+    """A correctly signed token with another user's session, or an unknown one, is refused."""
     shared, account = Keyring(file=keyring_file), Keyring(file=account_keyring(keyring_file))
     signer = Signer(shared, account, issuer="auth", audiences=["posts"], own_audience="auth", lifetime=900)
     ada, grace = await auth.join(), await auth.join()

@@ -1,4 +1,4 @@
-"""Nothing tells who has an account: not the answer of a failed log-in, and not the time it takes."""
+"""A failed log-in doesn't reveal whether the account exists, neither by its answer nor by its timing."""
 
 import random
 from bisect import bisect_left, bisect_right
@@ -23,7 +23,7 @@ Kind = Literal["unknown", "wrong", "disabled"]
 KINDS: tuple[Kind, ...] = ("unknown", "wrong", "disabled")
 
 COST = 7
-"""High enough for the hash to be a good part of the time, low enough to be quick."""
+"""High enough that hashing is a good part of the response time, low enough that the tests are quick."""
 
 SAMPLES = 200
 ALIKE = (0.40, 0.60)
@@ -31,13 +31,13 @@ ALIKE = (0.40, 0.60)
 
 @pytest.fixture
 async def auth(database_url: str, keyring_file: Path) -> AsyncIterator[Auth]:
-    """The service, with hashes that take some time."""
+    """The service, with a hash cost high enough to measure."""
     async with alone(database_url, keyring_file, bcrypt_cost=COST) as auth:
         yield auth
 
 
 async def accounts(auth: Auth, kind: Kind, count: int) -> list[str]:
-    """Addresses of as many accounts of a kind, written into the table."""
+    """Insert `count` accounts of one kind and return their addresses; unknown ones are only made up."""
     emails = [new_email() for _ in range(count)]
     if kind != "unknown":
         password_hash = await auth.hasher.hash(PASSWORD)
@@ -50,12 +50,12 @@ async def accounts(auth: Auth, kind: Kind, count: int) -> list[str]:
 
 
 async def log_in(auth: Auth, kind: Kind, email: str) -> Reply:
-    """Fail to sign in, from a network of one's own; at a disabled account with the right password."""
+    """Fail to log in from a new network; for a disabled account, with the right password."""
     return await auth.login(email, PASSWORD if kind == "disabled" else "a wrong passphrase")
 
 
 async def sample(auth: Auth, kinds: Sequence[Kind], count: int) -> dict[Kind, list[float]]:
-    """Seconds of that many failed log-ins of each kind, in random order, each at an account of its own."""
+    """Time `count` failed log-ins of each kind, in seconds; in random order, each at a new account."""
     tries = [(kind, email) for kind in kinds for email in await accounts(auth, kind, count)]
     random.shuffle(tries)
     times: dict[Kind, list[float]] = {kind: [] for kind in kinds}
@@ -68,14 +68,14 @@ async def sample(auth: Auth, kinds: Sequence[Kind], count: int) -> dict[Kind, li
 
 
 def auc(ones: Sequence[float], others: Sequence[float]) -> float:
-    """How often one of the first takes longer than one of the second: 0.5 if they can't be told apart."""
+    """The probability that one of `ones` exceeds one of `others`; 0.5 if they can't be told apart."""
     ordered = sorted(others)
     wins = sum(bisect_left(ordered, one) + bisect_right(ordered, one) for one in ones)
     return wins / 2 / len(ones) / len(others)
 
 
 async def told_apart(auth: Auth) -> dict[tuple[Kind, Kind], float]:
-    """The pairs of kinds that time tells apart, and how well."""
+    """The pairs of kinds that timing tells apart, each with its AUC."""
     times = await sample(auth, KINDS, SAMPLES)
     ranks = {(one, other): auc(times[one], times[other]) for one, other in combinations(KINDS, 2)}
     return {pair: rank for pair, rank in ranks.items() if not ALIKE[0] <= rank <= ALIKE[1]}
@@ -85,39 +85,38 @@ async def told_apart(auth: Auth) -> dict[tuple[Kind, Kind], float]:
 async def test_time_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
     """An unknown address, a wrong password and a disabled account take the same time.
 
-    Chance alone puts a pair of equals outside the bounds once in some two thousand times; a difference that is there is
-    there the second time too.
+    Chance alone puts a pair outside the bounds about once in two thousand runs, so a difference must show up twice.
     """
-    await sample(auth, KINDS, 5)  # the first ones open connections
+    await sample(auth, KINDS, 5)  # warm up: the first log-ins open connections
     if found := await told_apart(auth):
         again = await told_apart(auth)
         assert not found.keys() & again.keys(), (found, again)
 
 
 class Shortcut(CountingHasher):
-    """Does what a naive service would: without a hash to check, it does nothing."""
+    """Behaves like a naive service: without a hash to check, it does nothing."""
 
     async def verify(self, password: str, password_hash: str | None) -> tuple[bool, bool]:
-        """Check a password if there is a hash."""
+        """Check a password only if there is a hash."""
         return (False, False) if password_hash is None else await super().verify(password, password_hash)
 
 
 @pytest.mark.slow
-async def test_the_measure_bites(database_url: str, keyring_file: Path) -> None:
-    """If no hash were computed for an unknown address, the time would tell."""
+async def test_the_measurement_detects_a_missing_hash(database_url: str, keyring_file: Path) -> None:
+    """If no hash were computed for an unknown address, its timing would give it away."""
     async with alone(database_url, keyring_file, Shortcut(COST)) as auth:
-        await sample(auth, KINDS, 5)  # the first ones open connections
+        await sample(auth, KINDS, 5)  # warm up: the first log-ins open connections
         times = await sample(auth, ("unknown", "wrong"), 30)
     assert auc(times["wrong"], times["unknown"]) > 0.9
 
 
 def test_the_rank_is_right() -> None:
-    """All sooner is 0, all later is 1, and the same is a half."""
+    """All faster gives 0, all slower gives 1, and no difference gives 0.5."""
     assert [auc([1, 2], [3, 4]), auc([3, 4], [1, 2]), auc([1, 2], [1, 2]), auc([1, 1], [1, 1])] == [0, 1, 0.5, 0.5]
 
 
 async def test_the_work_does_not_tell_why_a_log_in_failed(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the three takes as many visits to the database, and one hash of the same cost."""
+    """All three kinds of failure take the same number of database visits and one hash of the same cost."""
     database, visits = auth.app[ACCOUNTS]._store._database, list[None]()
     connection = database.connection
 
@@ -140,11 +139,11 @@ async def test_the_work_does_not_tell_why_a_log_in_failed(auth: Auth, monkeypatc
 
 
 async def test_the_answer_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
-    """Status, body and headers are the same, but for the request id and the date."""
+    """Status, body and headers are the same, except for the request id and the date."""
     answers = []
     for kind in KINDS:
         [email] = await accounts(auth, kind, 1)
-        # the same request three times over, and the same for an address in another case
+        # the same address twice, then in upper case
         for spelling in (email, email, email.upper()):
             reply = await log_in(auth, kind, spelling)
             assert reply.status == 401
@@ -189,7 +188,7 @@ ODD = [
 
 
 async def test_an_odd_address_is_answered_like_any_other(own_auth: Auth) -> None:
-    """An address that nobody could register is answered like an unknown one, after the same work."""
+    """An address that can't be registered gets the same answer as an unknown one, after the same work."""
     checked = own_auth.hasher.checked
     usual = without_id(await own_auth.login(new_email()))
     for count, email in enumerate(ODD, 2):

@@ -1,4 +1,4 @@
-"""Which passwords are taken."""
+"""Which passwords are accepted."""
 
 import time
 import unicodedata
@@ -20,7 +20,7 @@ from tests.postgres import Server
 
 @pytest.fixture(scope="module")
 async def short(database_server: Server, keyring_file: Path) -> AsyncIterator[Auth]:
-    """The service where eight characters are enough."""
+    """The service with a minimum password length of eight."""
     database_url = await database_server.create_database()
     async with alone(database_url, keyring_file, password_min_length=8) as auth:
         yield auth
@@ -28,7 +28,7 @@ async def short(database_server: Server, keyring_file: Path) -> AsyncIterator[Au
 
 
 def codes(password: str, *, min_length: int = 8, email: str = "ada@example.org", name: str = "Ada") -> list[str]:
-    """What is wrong with a password."""
+    """The codes of the rules that a password breaks."""
     found = password_rules.faults(
         normalized(password), min_length=min_length, email=email, name=name, pointer="/password"
     )
@@ -50,15 +50,15 @@ def codes(password: str, *, min_length: int = 8, email: str = "ada@example.org",
     ],
 )
 async def test_length_is_what_makes_a_password(auth: Auth, password: str) -> None:
-    """Any characters, of any script, in any composition, are good if there are enough of them."""
+    """Any characters of any script make a password, in any combination, if there are enough of them."""
     email = new_email()
     assert (await auth.register(email, password)).status == 201
     assert (await auth.login(email, password)).status == 200
 
 
 @pytest.mark.parametrize("minimum", [8, 15, 128])
-def test_the_fewest_characters_are_a_setting(minimum: int) -> None:
-    """PASSWORD_MIN_LENGTH says how many characters are needed; they are counted after composition."""
+def test_the_minimum_length_is_a_setting(minimum: int) -> None:
+    """PASSWORD_MIN_LENGTH sets the minimum length, counted after Unicode composition."""
     text = "".join(chr(0x4E00 + number) for number in range(minimum))
     assert codes(text, min_length=minimum) == []
     assert codes(text[:-1], min_length=minimum) == ["password_too_short"]
@@ -66,7 +66,7 @@ def test_the_fewest_characters_are_a_setting(minimum: int) -> None:
 
 
 async def test_fifteen_by_default(auth: Auth) -> None:
-    """Without the setting fourteen characters are too few and fifteen enough; the answer has both figures."""
+    """The default minimum is 15 characters; the error gives the minimum and the length that was sent."""
     assert (await auth.register(new_email(), "fifteen chars !")).status == 201
     reply = await auth.register(new_email(), "fourteen chars")
     assert says(reply) == (422, "validation_failed")
@@ -77,13 +77,13 @@ async def test_fifteen_by_default(auth: Auth) -> None:
 
 @pytest.mark.parametrize("minimum", [7, 0, -1, 129])
 def test_a_minimum_below_eight_is_refused(minimum: int, keyring_file: Path) -> None:
-    """The setting can't be taken below eight, nor beyond what anybody would type."""
+    """PASSWORD_MIN_LENGTH can't be below 8 or above 128."""
     with pytest.raises(ValueError, match="PASSWORD_MIN_LENGTH"):
         auth_app("postgresql://nobody@localhost/nothing", keyring_file, password_min_length=minimum)
 
 
-async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
-    """256 characters of four bytes each are taken in full; 257 are too many. They are counted after composition."""
+async def test_256_characters_are_accepted_and_no_more(auth: Auth) -> None:
+    """All of 256 four-byte characters count, and 257 are too many. They are counted after composition."""
     email = new_email()
     longest = "".join(chr(0x1F300 + number) for number in range(256))
     assert (await auth.register(email, longest)).status == 201
@@ -98,7 +98,7 @@ async def test_256_characters_are_taken_and_no_more(auth: Auth) -> None:
 
 
 async def test_the_longest_password_is_the_same_from_every_keyboard(auth: Auth) -> None:
-    """A password of 256 characters can be sent decomposed, four code points to a character, to every route."""
+    """Every route accepts a 256-character password in decomposed form, with four code points per character."""
     email, composed = new_email(), "".join(chr(0x1F82 + number % 4) for number in range(256))
     decomposed = unicodedata.normalize("NFD", composed)
     assert len(decomposed) == 4 * MAX_LENGTH
@@ -115,7 +115,7 @@ async def test_the_longest_password_is_the_same_from_every_keyboard(auth: Auth) 
     ("path", "fields"),
     [("/register", ("email", "password", "name")), ("/login", ("email", "password"))],
 )
-async def test_what_is_no_text_is_refused(auth: Auth, password: str, path: str, fields: tuple[str, ...]) -> None:
+async def test_invalid_text_is_refused(auth: Auth, password: str, path: str, fields: tuple[str, ...]) -> None:
     """NUL and lone surrogates get 422 wherever a password is sent."""
     given = {"email": new_email(), "password": password, "name": "Ada"}
     reply = await auth.ask("POST", path, {name: given[name] for name in fields})
@@ -144,21 +144,21 @@ async def test_what_is_no_text_is_refused(auth: Auth, password: str, path: str, 
         "dragondragondragon",
     ],
 )
-async def test_what_everybody_tries_first_is_refused(short: Auth, password: str) -> None:
-    """A password from the list, and something short or common over and over, is common, in whatever case."""
+async def test_common_passwords_are_refused(short: Auth, password: str) -> None:
+    """A password from the list, or something short or common repeated, is refused as common, in upper or lower case."""
     reply = await short.register(new_email(), password, name="Somebody Else")
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/password", "password_common")]
 
 
 def test_the_list_is_long_enough() -> None:
-    """More than 10,000 common passwords are known."""
+    """The list has at least 10,000 common passwords."""
     assert len(password_rules._COMMON) >= 10_000
 
 
 @pytest.mark.parametrize("password", ["passwordpasswordx", "abcdeabcdeabcde", "dragon battery", "qwer1234tyui5678"])
-def test_what_only_resembles_a_common_one_is_good(password: str) -> None:
-    """A common password with something else beside it, or a longer part twice, is not on the list."""
+def test_a_password_that_only_resembles_a_common_one_is_accepted(password: str) -> None:
+    """A common password with something added, or the repetition of a longer part, is accepted."""
     assert codes(password) == []
 
 
@@ -176,8 +176,8 @@ def test_what_only_resembles_a_common_one_is_good(password: str) -> None:
         "mail.navy.grace",
     ],
 )
-async def test_what_is_made_of_the_account_is_refused(short: Auth, password: str) -> None:
-    """The address or the name, whole or in parts, with a few characters more, is personal."""
+async def test_passwords_made_from_the_account_are_refused(short: Auth, password: str) -> None:
+    """A password made from the address or name, with few other characters, is refused as personal."""
     reply = await short.register("grace.hopper@navy-mail.com", password, name="Grace Brewster Murray Hopper")
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [("/password", "password_personal")]
@@ -192,7 +192,7 @@ async def test_what_is_made_of_the_account_is_refused(short: Auth, password: str
     ],
 )
 def test_the_account_is_recognised_in_either_unicode_form(password: str, email: str, name: str) -> None:
-    """A name or an address in decomposed characters, or with ß, is found in a password all the same."""
+    """A name or address with decomposed characters or ß is still recognised in a password."""
     assert codes(password, email=email, name=name) == ["password_personal"]
 
 
@@ -208,13 +208,13 @@ def test_the_account_is_recognised_in_either_unicode_form(password: str, email: 
         ("nothing of it at all", "Grace Hopper"),
     ],
 )
-def test_a_name_inside_a_longer_password_is_no_fault(password: str, name: str) -> None:
-    """A password that has a name in it, and enough besides, is good; parts of three characters are in any sentence."""
+def test_a_longer_password_may_contain_a_name(password: str, name: str) -> None:
+    """A password with a name and enough else in it is accepted; names of three characters are ignored."""
     assert codes(password, name=name) == []
 
 
 async def test_every_broken_rule_is_named_at_once(auth: Auth) -> None:
-    """Several faults of one password, and those of other fields, are all in one answer."""
+    """One answer lists every rule that the password breaks, and the faults of all other fields."""
     reply = await auth.ask("POST", "/register", {"email": "no-address", "password": "abcabc", "name": "Ada"})
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [
         ("/email", "email_invalid"),
@@ -223,11 +223,11 @@ async def test_every_broken_rule_is_named_at_once(auth: Auth) -> None:
     ]
     assert codes("lovelace", min_length=15, name="Ada Lovelace") == ["password_too_short", "password_personal"]
     assert codes("x" * 257) == ["too_long", "password_common"]
-    assert codes("dragondragon", name="Dragon") == ["password_common"], "why it is bad is said once"
+    assert codes("dragondragon", name="Dragon") == ["password_common"], "one reason is enough"
 
 
 async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:
-    """Which rule is broken is said without the password, so that no log of a client has it."""
+    """An error names the broken rule without repeating the password, which would end up in clients' logs."""
     for refused in ("qwertyuiop", "gracehopper", "zzqqj", "zzqqj" * 52):
         reply = await short.register(new_email(), refused, name="Grace Hopper")
         assert reply.status == 422
@@ -236,8 +236,8 @@ async def test_the_answer_does_not_repeat_the_password(short: Auth) -> None:
 
 @pytest.mark.slow
 @given(st.text(max_size=MAX_LENGTH + 10), st.text(max_size=100), st.text(max_size=100))
-def test_no_password_name_or_address_breaks_the_rules(password: str, email: str, name: str) -> None:
-    """Whatever the texts are, there is an answer, and whatever is too short or too long is refused."""
+def test_the_rules_work_for_any_text(password: str, email: str, name: str) -> None:
+    """The rules give a verdict on any text, and refuse every password that is too short or too long."""
     found = codes(password, min_length=15, email=email, name=name)
     length = len(normalized(password))
     assert ("password_too_short" in found) == (length < 15)
@@ -245,7 +245,7 @@ def test_no_password_name_or_address_breaks_the_rules(password: str, email: str,
 
 
 def test_the_rules_are_quick() -> None:
-    """The longest passwords that nearly repeat are decided in no time: nobody keeps the event loop busy with them."""
+    """Even the longest, almost repetitive passwords are checked quickly, so that they can't block the event loop."""
     started = time.process_time()
     for unit in ("a", "ab", "abcde", "x" * 127 + "y", "\n"):
         text = (unit * 256)[:255] + "!"

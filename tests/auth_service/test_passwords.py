@@ -1,4 +1,4 @@
-"""Hashing off the event loop."""
+"""Password hashing, off the event loop and through a bounded queue."""
 
 import asyncio
 import json
@@ -21,18 +21,18 @@ from tests.auth_service.hashing import COST, CountingHasher
 
 @pytest.fixture
 def hasher() -> CountingHasher:
-    """A hasher of the lowest cost, with one thread."""
+    """A hasher with the lowest cost and one thread."""
     return CountingHasher(threads=1)
 
 
 async def test_nobody_has_the_dummy_password(hasher: CountingHasher) -> None:
-    """Without a hash the answer is no, whatever the password."""
+    """Without a hash to check, no password is right."""
     for password in ("", "x", "a long enough passphrase"):
         assert await hasher.verify(password, None) == (False, False)
 
 
 async def test_unknown_address_costs_a_hash_of_the_same_kind(hasher: CountingHasher) -> None:
-    """Without a hash to check, one of the same scheme and cost is checked all the same."""
+    """Without a hash to check, a dummy of the same scheme and cost is checked instead."""
     await hasher.verify("x", None)
     await hasher.verify("x", await hasher.hash("y"))
     assert [text.rsplit("$", 2)[0] for text in hasher.checked] == ["$bcrypt-sha256$v=2,t=2b,r=4"] * 2
@@ -43,7 +43,7 @@ async def test_unknown_address_costs_a_hash_of_the_same_kind(hasher: CountingHas
 async def test_every_hash_costs_the_same_to_check(
     scheme: type[bcrypt] | type[bcrypt_sha256], old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hash of lower cost, or a plain bcrypt one, takes as many rounds to check as one of today; a dearer one more."""
+    """A cheaper or plain bcrypt hash takes as many rounds to check as a current one; only a costlier one takes more."""
     hasher, rounds = PasswordHasher(7), list[int]()
     password_hash = scheme.using(rounds=old).hash("right")
     hashpw = bcrypt_library.hashpw
@@ -62,7 +62,7 @@ async def test_every_hash_costs_the_same_to_check(
 
 
 async def test_hashing_is_off_the_event_loop(hasher: CountingHasher) -> None:
-    """The event loop goes on while a hash is computed."""
+    """The event loop keeps running while a hash is computed."""
     with hasher.held():
         hashing = asyncio.create_task(hasher.hash("x"))
         await until(lambda: hasher.passwords == ["x"])
@@ -71,7 +71,7 @@ async def test_hashing_is_off_the_event_loop(hasher: CountingHasher) -> None:
 
 
 async def test_the_queue_is_bounded(hasher: CountingHasher) -> None:
-    """When all places are taken the next one is told at once to come back; a place that is given back is free."""
+    """When every slot is taken, the next caller is told at once to retry later; a released slot can be taken again."""
     with ExitStack() as taken:
         for _ in range(1 + QUEUE_PER_THREAD):
             taken.enter_context(hasher.queue.place())
@@ -82,8 +82,8 @@ async def test_the_queue_is_bounded(hasher: CountingHasher) -> None:
         assert await hasher.verify("x", await hasher.hash("x")) == (True, False)
 
 
-async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: CountingHasher) -> None:
-    """Places do not get lost, whatever happens to whoever has one."""
+async def test_a_slot_is_released_on_failure_and_cancellation(hasher: CountingHasher) -> None:
+    """A slot is released when its holder fails or is cancelled."""
 
     async def fails() -> None:
         with hasher.queue.place():
@@ -105,7 +105,7 @@ async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: Counting
         pass
 
 
-async def test_who_left_is_not_hashed_for(hasher: CountingHasher) -> None:
+async def test_a_cancelled_hash_is_not_computed(hasher: CountingHasher) -> None:
     """A hash that is cancelled before its turn is never computed."""
     with hasher.held():
         first, second, third = (asyncio.create_task(hasher.hash(name)) for name in ("first", "second", "third"))
@@ -117,7 +117,7 @@ async def test_who_left_is_not_hashed_for(hasher: CountingHasher) -> None:
 
 
 def test_start_up_proves_that_hashing_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bcrypt that passlib can't work with ends the start with a line that says how to fix it."""
+    """A bcrypt version that passlib can't use stops the service at start, with a line that says how to fix it."""
 
     def raises(*_: bytes) -> bytes:
         raise ValueError("password cannot be longer than 72 bytes")
@@ -129,22 +129,22 @@ def test_start_up_proves_that_hashing_works(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 async def crowded(database_url: str, keyring_file: Path) -> AsyncIterator[Auth]:
-    """The service with one thread for hashes, whose queue is soon full."""
+    """The service with one hashing thread, so that its queue is soon full."""
     async with alone(database_url, keyring_file, CountingHasher(threads=1)) as auth:
         yield auth
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what comes by itself."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def test_a_full_queue_turns_away_at_once(crowded: Auth) -> None:
-    """While the queue is full, every route that takes a password says busy and when to come back; all else works.
+    """While the queue is full, routes that take a password answer `busy` with Retry-After; all others work.
 
-    A refusal does not count as a try.
+    A refusal does not count as an attempt.
     """
     hasher, member = crowded.hasher, await crowded.join()
     token, network = member.tokens.account, {"X-Forwarded-For": new_address()}
@@ -180,8 +180,8 @@ async def test_a_full_queue_turns_away_at_once(crowded: Auth) -> None:
     assert (await crowded.login(member.email)).status == 200
 
 
-async def test_a_client_that_left_is_not_hashed_for(own_auth: Auth) -> None:
-    """A client that closes the connection before its turn frees its place: nothing is hashed, no failure counted."""
+async def test_nothing_is_hashed_for_a_client_that_disconnected(own_auth: Auth) -> None:
+    """A client that disconnects before its turn frees its slot: nothing is hashed and no failure is counted."""
     hasher, threads = own_auth.hasher, own_auth.hasher.threads
     host, port = own_auth.auth.removeprefix("http://").split(":")
     email, network = new_email(), new_address()
@@ -210,6 +210,6 @@ async def test_a_client_that_left_is_not_hashed_for(own_auth: Auth) -> None:
         await until(lambda: hasher.places == threads + 1)
     assert [reply.status for reply in await asyncio.gather(*first, last)] == [401] * (threads + 1)
     assert sorted(hasher.passwords) == sorted([*(f"first {n}" for n in range(threads)), "last"])
-    # one may have had its turn already, and have waited for a thread
+    # one of them may already have had its turn and been waiting for a thread
     counted = await own_auth.database.fetchval("SELECT failures FROM attempts WHERE key = $1", _key("network", network))
     assert counted in (None, 1)

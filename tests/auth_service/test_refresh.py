@@ -1,4 +1,4 @@
-"""Refresh tokens: what they are exchanged for, when they are replaced, and what a copy of one is worth."""
+"""Refresh tokens: what they are exchanged for, when they are replaced, and what a stolen one is worth."""
 
 import asyncio
 import base64
@@ -31,17 +31,17 @@ ENDED = (401, "session_ended")
 
 
 def store(database: Frozen) -> SessionStore:
-    """The store on a database whose clock stands still."""
+    """The session store on a database whose clock stands still."""
     return SessionStore(database, SessionPolicy(idle_seconds=14 * DAY, absolute_seconds=90 * DAY))
 
 
 async def row_of(auth: Auth, session: UUID) -> Any:
-    """A session as the database has it."""
+    """The database row of a session."""
     return await auth.database.fetchrow("SELECT * FROM sessions WHERE id = $1", session)
 
 
 async def used(auth: Auth, token: str) -> str:
-    """Use a token at the rules themselves, without HTTP; return the next one, or the code of the error."""
+    """Refresh without HTTP; return the next refresh token, or the code of the error."""
     try:
         return str((await auth.app[SESSIONS].refresh(token, CLIENT, time.time())).refresh)
     except DomainError as problem:
@@ -49,7 +49,7 @@ async def used(auth: Auth, token: str) -> str:
 
 
 async def test_a_refresh_answers_as_a_log_in_does(auth: Auth) -> None:
-    """A refresh gives a good access token of the same session and a new refresh token, and is not cached."""
+    """A refresh gives a valid access token for the same session and a new refresh token, and is not cached."""
     member = await auth.join()
     reply = await auth.refresh(member.tokens.refresh)
     tokens = tokens_of(reply)
@@ -71,7 +71,7 @@ async def test_a_refresh_answers_as_a_log_in_does(auth: Auth) -> None:
 
 
 async def test_within_the_grace_a_token_is_replaced_once(auth: Auth) -> None:
-    """The first use replaces the token; within the grace it and its successor both give the successor."""
+    """The first use replaces the token; within the grace period, it and its successor both give the successor."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     assert second.refresh != first.refresh
@@ -81,7 +81,7 @@ async def test_within_the_grace_a_token_is_replaced_once(auth: Auth) -> None:
 
 
 async def test_after_the_grace_it_is_replaced_again(auth: Auth) -> None:
-    """Once the grace is over the current token is replaced at its next use, time after time."""
+    """After the grace period, the current token is replaced at its next use, again and again."""
     tokens = (await auth.join()).tokens
     seen = [tokens.refresh]
     for _ in range(4):
@@ -96,7 +96,7 @@ async def test_after_the_grace_it_is_replaced_again(auth: Auth) -> None:
 async def test_the_grace_is_ten_seconds_by_the_database(
     auth: Auth, seconds: float, current: str, previous: str
 ) -> None:
-    """Just before ten seconds after a rotation both tokens count as they did; at ten seconds neither does."""
+    """The grace period of both tokens ends exactly ten seconds after a rotation, by the database's clock."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.keep_grace(first.session)
@@ -113,7 +113,7 @@ async def test_the_grace_is_ten_seconds_by_the_database(
 
 
 async def test_replicas_and_a_restart_change_nothing(database_url: str, keyring_file: Path) -> None:
-    """A lost reply is made good by another replica, and by one that was started since."""
+    """A client that lost a reply gets the same successor from another replica, and after a restart."""
     async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
         first = (await one.join()).tokens
         second = await one.renewed(first.refresh)
@@ -127,7 +127,7 @@ async def test_replicas_and_a_restart_change_nothing(database_url: str, keyring_
 
 @pytest.mark.slow
 async def test_fifty_at_once_get_one_successor(database_url: str, keyring_file: Path) -> None:
-    """In each of a hundred rounds fifty uses of one token at once all succeed, with one successor, a new one."""
+    """In each of a hundred rounds, fifty simultaneous uses of one token all succeed with the same new successor."""
     async with alone(database_url, keyring_file, database_connections=50) as auth:
         tokens = (await auth.join()).tokens
         seen = [tokens.refresh]
@@ -140,7 +140,7 @@ async def test_fifty_at_once_get_one_successor(database_url: str, keyring_file: 
 
 
 async def test_fifty_at_once_over_http_and_two_replicas(database_url: str, keyring_file: Path) -> None:
-    """The same as clients see it, half of them at each of two replicas; a second wave brings the old one too."""
+    """Fifty simultaneous refreshes over two replicas give one successor; so does a second wave with both tokens."""
     async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
         tokens = (await one.join()).tokens
         old, session = tokens.refresh, tokens.session
@@ -158,7 +158,7 @@ async def test_fifty_at_once_over_http_and_two_replicas(database_url: str, keyri
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 async def test_a_token_that_was_replaced_ends_the_session(auth: Auth, times: int) -> None:
-    """Whoever comes with an old token ends the session at once, for both, however often the other one refreshed."""
+    """Using a replaced token ends the session at once for owner and thief, however often the other has refreshed."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
     victim, thief = member.tokens, member.tokens
@@ -178,7 +178,7 @@ async def test_a_token_that_was_replaced_ends_the_session(auth: Auth, times: int
 
 
 async def test_the_thief_with_the_old_token_ends_it_too(auth: Auth) -> None:
-    """A stolen token that its owner has used since ends the session as soon as it is shown."""
+    """A stolen token that its owner has already used ends the session as soon as the thief uses it."""
     stolen = (await auth.join()).tokens
     owner = await auth.renewed((await auth.renewed(stolen.refresh)).refresh)
     await auth.let_grace_end(stolen.session)
@@ -189,7 +189,7 @@ async def test_the_thief_with_the_old_token_ends_it_too(auth: Auth) -> None:
 
 
 async def test_within_the_grace_only_the_last_two_count(auth: Auth) -> None:
-    """A rotation leaves nothing to the token before the predecessor: it is reused also while there is a grace."""
+    """Only the current token and its predecessor have a grace period; an older token counts as reused."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.let_grace_end(first.session)
@@ -201,7 +201,7 @@ async def test_within_the_grace_only_the_last_two_count(auth: Auth) -> None:
 
 
 async def test_a_secret_made_up_for_a_known_family_counts_as_reuse(auth: Auth) -> None:
-    """A token of a session's family with another secret is never good, and ends the session."""
+    """A token with a session's family and a wrong secret is refused and ends the session."""
     tokens = (await auth.join()).tokens
     family = decode(tokens.refresh)[:FAMILY_BYTES]
     forged = str(RefreshToken(family, RefreshToken.new().secret))
@@ -210,7 +210,7 @@ async def test_a_secret_made_up_for_a_known_family_counts_as_reuse(auth: Auth) -
 
 
 async def test_thief_and_owner_at_once(database_url: str, keyring_file: Path) -> None:
-    """Old and current token in one rush: one answer says reused, and afterwards no token is good."""
+    """When the old and the current token are used at once, one answer says reused, and then no token works."""
     async with alone(database_url, keyring_file, database_connections=20) as auth:
         member = await auth.join()
         for _ in range(10):
@@ -229,8 +229,8 @@ async def test_thief_and_owner_at_once(database_url: str, keyring_file: Path) ->
                 assert await used(auth, token) == "refresh_token_invalid"
 
 
-async def test_what_is_no_token_is_told_apart_by_nothing(auth: Auth) -> None:
-    """Unknown, garbled, shortened, lengthened, padded: one answer for all, and no session ends of it."""
+async def test_all_invalid_tokens_get_the_same_answer(auth: Auth) -> None:
+    """Unknown, damaged, shortened, lengthened and padded tokens get the same answer and end no session."""
     tokens = (await auth.join()).tokens
     good = tokens.refresh
     assert len(good) == 64
@@ -273,14 +273,14 @@ async def test_what_is_no_token_is_told_apart_by_nothing(auth: Auth) -> None:
     ],
 )
 async def test_a_wrong_body_is_named(auth: Auth, body: object, pointer: str, code: str) -> None:
-    """A body that can't be a refresh gets 422 with the field."""
+    """An invalid body gets 422, and the field is named."""
     reply = await auth.ask("POST", "/refresh", body)
     assert says(reply) == (422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
 
 
-async def test_a_session_is_over_after_14_days_without_use_and_90_days_at_most(auth: Auth) -> None:
-    """A log-in gives 14 days, each use 14 days from then, and none more than 90 days from the log-in."""
+async def test_a_session_ends_after_14_days_without_use_and_90_days_at_most(auth: Auth) -> None:
+    """A session expires 14 days after its last use, and 90 days after the log-in at the latest."""
     first = (await auth.join()).tokens
     row = await row_of(auth, first.session)
     assert row["expires_at"] - row["created_at"] == timedelta(days=14)
@@ -302,7 +302,7 @@ async def test_a_session_is_over_after_14_days_without_use_and_90_days_at_most(a
 
 
 async def test_the_days_are_settings(database_url: str, keyring_file: Path) -> None:
-    """SESSION_IDLE_SECONDS and SESSION_ABSOLUTE_SECONDS set them; the shorter one decides."""
+    """SESSION_IDLE_SECONDS and SESSION_ABSOLUTE_SECONDS set both limits; the shorter one decides."""
     for idle, absolute, wanted in ((3600, 7200, 3600), (7200, 3600, 3600)):
         async with alone(
             database_url, keyring_file, session_idle_seconds=idle, session_absolute_seconds=absolute
@@ -311,8 +311,8 @@ async def test_the_days_are_settings(database_url: str, keyring_file: Path) -> N
             assert row["expires_at"] - row["created_at"] == timedelta(seconds=wanted)
 
 
-async def test_a_session_that_is_over_gives_nothing(auth: Auth) -> None:
-    """After its expiry neither of its tokens counts at auth, whether they were good or old."""
+async def test_the_tokens_of_an_expired_session_are_refused(auth: Auth) -> None:
+    """Once a session has expired, auth refuses its access tokens, its refresh token and the predecessor."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.keep_grace(first.session)
@@ -324,7 +324,7 @@ async def test_a_session_that_is_over_gives_nothing(auth: Auth) -> None:
 
 @pytest.mark.parametrize("grace", [True, False])
 async def test_the_row_holds_no_token(auth: Auth, grace: bool) -> None:
-    """No column has a token's family or secret, in whatever form, at log-in, in the grace and after it."""
+    """No column contains a token's family or secret in any encoding, before, during or after the grace period."""
     tokens = (await auth.join()).tokens
     used_tokens = [tokens.refresh]
     for _ in range(2):
@@ -336,12 +336,12 @@ async def test_the_row_holds_no_token(auth: Auth, grace: bool) -> None:
 
 
 async def _assert_unreadable(auth: Auth, session: UUID, tokens: list[str]) -> None:
-    """The row, as values and as text, has no part of these tokens."""
+    """Check that the row, as values and as text, contains no part of these tokens."""
     row = await row_of(auth, session)
     values = [value for value in row.values() if isinstance(value, bytes)]
     text = str(await auth.database.fetchval("SELECT sessions::text FROM sessions WHERE id = $1", session))
     assert values
-    assert all(value.hex() in text for value in values), "the text has the columns in hexadecimal"
+    assert all(value.hex() in text for value in values), "the text shows the columns in hexadecimal"
     for token in tokens:
         data = decode(token)
         for part in (data, data[:FAMILY_BYTES], data[FAMILY_BYTES:]):
@@ -351,7 +351,7 @@ async def _assert_unreadable(auth: Auth, session: UUID, tokens: list[str]) -> No
 
 
 async def test_a_dump_and_the_shared_secret_make_no_token(auth: Auth, keyring_file: Path) -> None:
-    """Nothing that is put together from the row, in the grace too, and from the signing key is a refresh token."""
+    """No refresh token can be derived from a session's row and the signing key, even during the grace period."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.keep_grace(first.session)
@@ -369,12 +369,12 @@ async def test_a_dump_and_the_shared_secret_make_no_token(auth: Auth, keyring_fi
     assert len(forged) > 500
     assert {await used(auth, str(token)) for token in forged} == {"refresh_token_invalid"}
     assert (await auth.renewed(second.refresh)).refresh == second.refresh
-    # and if the family is known, from an old token, the secrets still are not among what was made
+    # someone who knows the family from an old token has not derived either secret
     assert secrets.isdisjoint(decode(tokens.refresh)[FAMILY_BYTES:] for tokens in (first, second))
 
 
 async def test_the_nonce_alone_makes_no_successor(auth: Auth) -> None:
-    """The successor needs the predecessor's secret and the nonce of the row: two who have one each have nothing."""
+    """Deriving the successor takes both the predecessor's secret and the row's nonce."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.keep_grace(first.session)
@@ -387,7 +387,7 @@ async def test_the_nonce_alone_makes_no_successor(auth: Auth) -> None:
 
 
 async def test_a_refresh_gives_name_and_role_as_they_are_now(auth: Auth) -> None:
-    """The new access token has the name and the scope of the row, whatever the last one had."""
+    """The new access token has the user's current name and scope, whatever the last one had."""
     member = await auth.join("Ada")
     token = member.tokens.refresh
     assert member.tokens.claims["scope"] == "posts:read posts:write"
@@ -406,7 +406,7 @@ async def test_a_refresh_gives_name_and_role_as_they_are_now(auth: Auth) -> None
 
 
 async def test_a_disabled_user_can_not_refresh(auth: Auth) -> None:
-    """Whoever is disabled gets no token, even if a session were left."""
+    """A disabled user gets no token, even if a session is left."""
     member = await auth.join()
     await auth.database.execute("UPDATE users SET disabled_at = now() WHERE id = $1", member.id)
     assert await auth.sessions_of(member.id) == {member.tokens.session}
@@ -414,7 +414,7 @@ async def test_a_disabled_user_can_not_refresh(auth: Auth) -> None:
 
 
 async def test_a_refresh_is_seen_in_the_list_of_sessions(auth: Auth) -> None:
-    """When and from where a session was used last is that of the refresh; one that is refused leaves no trace."""
+    """A refresh updates the session's last use and address; a refused refresh changes nothing."""
     member = await auth.join()
     tokens = await auth.sign_in(member.email, **{"X-Forwarded-For": "192.0.2.1"})
     opened = await row_of(auth, tokens.session)

@@ -1,4 +1,4 @@
-"""No password, token or key is ever written where it does not belong."""
+"""No password, token or key ends up where it doesn't belong."""
 
 import base64
 import itertools
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a log-in or a refresh gave."""
+    """The tokens from a log-in or a refresh."""
 
     access: str
     account: str
@@ -37,7 +37,7 @@ class Tokens:
 
 @dataclass
 class Witness(Pair):
-    """A client and operator who remembers every secret that was used, and every text that came back."""
+    """A client and operator that remembers every secret it used and every text it got back."""
 
     database: asyncpg.Connection = field(repr=False)
     operator: Operator = field(repr=False)
@@ -47,20 +47,20 @@ class Witness(Pair):
     heard: list[str] = field(default_factory=list)
 
     def keep(self, name: str, secret: str) -> str:
-        """Remember a secret, under a name that may be shown."""
+        """Remember a secret under a name that may be shown, and return the secret."""
         self.secrets[f"{name}, {len(self.secrets)}"] = secret
         return secret
 
     def password(self) -> str:
-        """A password that was not used before."""
+        """A new password."""
         return self.keep("password", f"passphrase-{secrets.token_hex(12)}")
 
     def short_password(self) -> str:
-        """One that is too short to be taken."""
+        """A new password that is too short to be accepted."""
         return self.keep("short password", secrets.token_hex(7))
 
     def keep_keys(self) -> None:
-        """Remember the keys of the key file, as they might be written."""
+        """Remember the keys of the key file, in each encoding that might be written."""
         for file in (self.keyring, processes.account_keyring(self.keyring)):
             for entry in json.loads(file.read_text())["keys"]:
                 key = decode(entry["k"])
@@ -69,13 +69,13 @@ class Witness(Pair):
                 self.keep("key in hexadecimal", key.hex())
 
     async def keep_hashes(self) -> None:
-        """Remember what is stored of the passwords."""
+        """Remember the stored password hashes."""
         for row in await self.database.fetch("SELECT password_hash FROM users"):
             self.keep("password hash", row[0])
             self.keep("end of a password hash", row[0][-31:])
 
     def tokens(self, reply: Reply) -> Tokens:
-        """Take the tokens of a reply; whoever has a signature, or a part of a refresh token, has too much."""
+        """Return the tokens of a reply, and remember them and their parts."""
         assert reply.status == 200, reply
         tokens = Tokens(reply.body["access_token"], reply.body["account_token"], reply.body["refresh_token"])
         for name, token in (("access token", tokens.access), ("account token", tokens.account)):
@@ -89,7 +89,7 @@ class Witness(Pair):
         return tokens
 
     async def call(self, method: str, url: str, json: object = None, token: str | None = None, **options: Any) -> Reply:
-        """Send one request to whichever service, and remember the answer, unless a token is what was asked for."""
+        """Send one request to either service, and remember the answer unless it is supposed to contain tokens."""
         whole = self.auth + url if url.startswith("/") else url
         reply = await super().call(method, whole, json, token, **options)
         gave_tokens = reply.status == 200 and urlsplit(whole).path in ("/login", "/refresh")
@@ -99,13 +99,13 @@ class Witness(Pair):
     async def expect(
         self, status: int, method: str, url: str, body: object = None, token: str | None = None, **options: Any
     ) -> Reply:
-        """The same, where one knows how it ends."""
+        """Send one request and check its status."""
         reply = await self.call(method, url, body, token, **options)
         assert reply.status == status, (method, url, reply)
         return reply
 
     async def throw(self, base: str, data: str) -> None:
-        """Send bytes that are no good HTTP."""
+        """Send malformed HTTP and expect a 400."""
         status, headers, body = await exchange(base, data.encode())
         assert b" 400 " in status, (data, status, body)
         self.heard.append(f"{status!r} {headers} {body!r}")
@@ -115,11 +115,11 @@ class Witness(Pair):
         return await self.call("POST", "/refresh", {"refresh_token": token})
 
     async def let_grace_end(self) -> None:
-        """Let every rotation have been eleven seconds ago."""
+        """Move every rotation eleven seconds back, past the grace period."""
         await self.database.execute("UPDATE sessions SET rotated_at = now() - interval '11 s'")
 
     async def command(self, status: int, *words: str, given: str = "", url: str | None = None, **more: str) -> None:
-        """Run a command, and remember what it wrote."""
+        """Run a command, check its exit status, and remember its output."""
         settings = {"JWT_KEYRING_FILE": str(self.keyring), **more}
         said = await self.operator(url or self.database_url, *words, given=given, **settings)
         assert said.status == status, (words, said)
@@ -130,9 +130,9 @@ class Witness(Pair):
 async def test_no_secret_is_written_anywhere(
     database_server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str], operator: Operator
 ) -> None:
-    """After a run of everything, failures included, no password, token, key or hash stands where it was not put.
+    """After every kind of request and command, failed ones included, no secret is found where it doesn't belong.
 
-    Looked through: what both services and all commands wrote, every answer, the metrics, and both databases.
+    Searched: the logs of both services, the output of all commands, every answer, the metrics, and both databases.
     """
     keyring = tmp_path / "keyring.json"
     processes.new_keyrings(keyring)
@@ -154,7 +154,7 @@ async def test_no_secret_is_written_anywhere(
     lines = [json.loads(line) for line in logs.splitlines()]
     assert {line["service"] for line in lines} == {"auth", "posts"}
     assert len(lines) > 100
-    assert any("UndefinedTableError" in line.get("exception", "") for line in lines), "a fault of ours was logged"
+    assert any("UndefinedTableError" in line.get("exception", "") for line in lines), "an internal error was logged"
     assert all("http_requests_total" in text for text in counted)
     assert len({name.partition(",")[0] for name in witness.secrets}) == 16
     places = {"logs": logs, "answers": "\n".join(witness.heard), "metrics": "".join(counted), "rows": "".join(contents)}
@@ -168,7 +168,7 @@ async def test_no_secret_is_written_anywhere(
 
 @asynccontextmanager
 async def _databases(server: Server) -> AsyncIterator[list[str]]:
-    """A database for each service, whose address has a password, whether or not it is asked for."""
+    """Create a database for each service; its URL has a password even if the server asks for none."""
     plain = [await server.create_database() for _ in range(2)]
     urls = []
     for url in plain:
@@ -182,7 +182,7 @@ async def _databases(server: Server) -> AsyncIterator[list[str]]:
 
 
 def _start(stack: ExitStack, urls: list[str], keyring: Path) -> tuple[list[processes.Service], list[int]]:
-    """Start both services; return them, and the ports of their metrics."""
+    """Start both services; return them and the ports of their metrics."""
     services, metrics = [], []
     for name, url in zip(("auth", "posts"), urls, strict=True):
         metrics.append(processes.free_port())
@@ -194,7 +194,7 @@ def _start(stack: ExitStack, urls: list[str], keyring: Path) -> tuple[list[proce
 
 
 async def _contents(url: str) -> str:
-    """Every row of every table as text; password hashes belong in their column, so that is left out."""
+    """Every row of every table as text, except for the column that password hashes belong in."""
     connection = await asyncpg.connect(url)
     tables = [row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     rows = [
@@ -208,7 +208,7 @@ async def _contents(url: str) -> str:
 
 
 async def _everything(witness: Witness) -> None:
-    """Do all that can be done, rightly and wrongly."""
+    """Use every feature, correctly and incorrectly."""
     witness.keep_keys()
     boss, boss_password = new_email(), witness.password()
     await _commands(witness, boss, boss_password)
@@ -239,7 +239,7 @@ async def _everything(witness: Witness) -> None:
 
 
 async def _commands(witness: Witness, email: str, password: str) -> None:
-    """Make an admin, and be refused."""
+    """Create an admin, and run commands that are refused."""
     create = ("users", "create", email, "--name", "Grace", "--role", "admin")
     await witness.command(0, *create, given=password)
     await witness.command(1, *create, given=witness.password())
@@ -249,7 +249,7 @@ async def _commands(witness: Witness, email: str, password: str) -> None:
 
 
 async def _wrong_bodies(witness: Witness, email: str, password: str) -> None:
-    """Send passwords in every way in which they should not be sent."""
+    """Send passwords in every way that is refused."""
     body = {"email": new_email(), "password": witness.password(), "name": "Ada"}
     for status, wrong in (
         (409, {**body, "email": email}),
@@ -277,7 +277,7 @@ async def _wrong_bodies(witness: Witness, email: str, password: str) -> None:
         (413, json.dumps({"email": email, "password": password * 1000}), "application/json"),
     ):
         await witness.expect(status, "POST", "/login", data=data.encode(), headers={"Content-Type": kind})
-    for in_query in (password, witness.short_password()):  # what is long is left out of the log whatever it is
+    for in_query in (password, witness.short_password()):  # a short one too: the log leaves out anything long
         await witness.expect(422, "POST", f"/login?password={in_query}", {"email": email})
     await witness.expect(405, "PUT", "/login", {"email": email, "password": password})
     network = {"X-Forwarded-For": "192.0.2.1"}
@@ -289,7 +289,7 @@ async def _wrong_bodies(witness: Witness, email: str, password: str) -> None:
 
 
 async def _wrong_tokens(witness: Witness, tokens: Tokens, *, damaged: bool) -> None:
-    """Send good tokens to the wrong place, or damaged ones to the right place, at both services."""
+    """Send good tokens to the wrong places, or damaged ones to the right places, at both services."""
     refresh = tokens.refresh
     for base, path, access in (
         (witness.auth, "/me", tokens.account),
@@ -328,7 +328,7 @@ async def _wrong_tokens(witness: Witness, tokens: Tokens, *, damaged: bool) -> N
 
 
 async def _refreshes(witness: Witness, tokens: Tokens) -> None:
-    """Use a refresh token rightly, damaged, and once too often."""
+    """Use a refresh token correctly, damaged, and once too often."""
     good = tokens.refresh
     for wrong in (good[:-1], good + "=", good + "\n", good[::-1], tokens.access[:255]):
         await witness.expect(401, "POST", "/refresh", {"refresh_token": wrong})
@@ -349,7 +349,7 @@ async def _refreshes(witness: Witness, tokens: Tokens) -> None:
 
 
 async def _passwords(witness: Witness, email: str, password: str) -> str:
-    """Change a password wrongly and rightly, also as an operator; return the new one."""
+    """Change a password as its user and as the operator, with refusals on the way; return the newest one."""
     account = witness.tokens(await witness.login(email, password)).account
     new = witness.password()
     for status, current, wanted in (
@@ -369,7 +369,7 @@ async def _passwords(witness: Witness, email: str, password: str) -> str:
 
 
 async def _administration(witness: Witness, user: str, token: str) -> None:
-    """Look at everybody, and change somebody."""
+    """Read every account as an admin, and change one."""
     for path in ("/me", "/sessions", "/users", f"/users/{user}"):
         await witness.expect(200, "GET", path, token=token)
     for change in ({"role": "moderator"}, {"disabled": True}, {"disabled": False}):
@@ -379,7 +379,7 @@ async def _administration(witness: Witness, user: str, token: str) -> None:
 
 
 async def _keys_and_settings(witness: Witness, token: str) -> None:
-    """Add a key, look into a token, and get settings wrong that have a secret in them."""
+    """Add a key, inspect a token, and run commands whose broken settings contain a secret."""
     await witness.command(0, "keys", "add", str(witness.keyring))
     witness.keep_keys()
     await witness.command(0, "keys", "list", str(witness.keyring))
@@ -393,7 +393,7 @@ async def _keys_and_settings(witness: Witness, token: str) -> None:
 
 
 async def _faults_of_ours(witness: Witness, email: str, password: str) -> None:
-    """Take a table away, so that what comes after it fails and is logged with all that is known."""
+    """Take a table away, so that requests fail and are logged with a traceback."""
     tokens = witness.tokens(await witness.login(email, password))
     await witness.database.execute("ALTER TABLE audit_events RENAME TO audit_events_elsewhere")
     for path, body, token in (

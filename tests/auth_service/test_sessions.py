@@ -1,4 +1,4 @@
-"""What a session is good for, where one is signed in, and every way to sign out."""
+"""What a session is good for, the list of sessions, and every way to log out."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ INVALID = (401, "refresh_token_invalid")
 
 
 async def test_me_is_the_account_of_the_token(pair: Pair) -> None:
-    """GET /me gives the account that the token belongs to."""
+    """GET /me returns the account that the token belongs to."""
     user = await pair.sign_up("Grace")
     reply = await pair.call("GET", f"{pair.auth}/me", token=user.account_token)
     assert reply.status == 200
@@ -33,7 +33,7 @@ async def test_me_is_the_account_of_the_token(pair: Pair) -> None:
 
 
 async def test_auth_believes_its_rows_and_not_the_token(database_url: str, keyring_file: Path) -> None:
-    """At auth's own routes a token is worth nothing once its session is gone, its user disabled or deleted."""
+    """Auth's own routes refuse a token once its session is gone or its user is disabled or deleted."""
     async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
         pair = Pair(auth, "", http)
         connection = await asyncpg.connect(database_url)
@@ -51,8 +51,8 @@ async def test_auth_believes_its_rows_and_not_the_token(database_url: str, keyri
         await connection.close()
 
 
-async def test_a_disabled_user_is_answered_as_a_wrong_password(database_url: str, keyring_file: Path) -> None:
-    """A disabled account can't sign in, and the answer does not say why."""
+async def test_a_disabled_account_is_answered_like_a_wrong_password(database_url: str, keyring_file: Path) -> None:
+    """A disabled account can't log in, and the answer doesn't say why."""
     async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
         pair = Pair(auth, "", http)
         user = await pair.sign_up()
@@ -65,7 +65,7 @@ async def test_a_disabled_user_is_answered_as_a_wrong_password(database_url: str
 
 
 async def test_the_oldest_session_gives_way(database_url: str, keyring_file: Path) -> None:
-    """A user has at most 50 sessions; the log-in after that ends the oldest and no other."""
+    """A user has at most 50 sessions; one more log-in ends the oldest session and no other."""
     async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
         pair = Pair(auth, "", http)
         email = new_email()
@@ -76,7 +76,7 @@ async def test_the_oldest_session_gives_way(database_url: str, keyring_file: Pat
 
 
 async def test_log_ins_at_once_do_not_pass_the_limit(own_auth: Auth) -> None:
-    """However many log-ins come at once, a user has at most 50 sessions, and the new ones are among them."""
+    """However many log-ins arrive at once, a user has at most 50 sessions, and the new ones are among them."""
     member = await own_auth.join()
     user, password_hash = await own_auth.app[ACCOUNTS].authenticate(member.email, PASSWORD, CLIENT)
     sessions = own_auth.app[SESSIONS]
@@ -92,7 +92,7 @@ async def test_log_ins_at_once_do_not_pass_the_limit(own_auth: Auth) -> None:
 
 
 async def test_the_session_that_gives_way_is_the_one_unused_longest(own_auth: Auth) -> None:
-    """A session that is in use is kept for a later one that nobody used since; one that is over goes first."""
+    """The session that was not used for the longest time is ended; an expired one goes first."""
     member = await own_auth.join()
     opened = [member.tokens, *[await own_auth.sign_in(member.email) for _ in range(49)]]
     await own_auth.refresh(opened[0].refresh)
@@ -114,8 +114,8 @@ async def test_the_session_that_gives_way_is_the_one_unused_longest(own_auth: Au
         "UPDATE users SET password_hash = 'another' WHERE id = $1",
     ],
 )
-async def test_no_session_for_who_may_no_longer_sign_in(auth: Auth, statement: str) -> None:
-    """Disabled, deleted or given another password between the check of the old one and the session: there is none."""
+async def test_no_session_is_opened_if_the_user_has_changed(auth: Auth, statement: str) -> None:
+    """If the user is disabled, deleted or given a new password after the password check, no session is opened."""
     member = await auth.join()
     user, password_hash = await auth.app[ACCOUNTS].authenticate(member.email, PASSWORD, CLIENT)
     await auth.database.execute(statement, member.id)
@@ -127,7 +127,7 @@ async def test_no_session_for_who_may_no_longer_sign_in(auth: Auth, statement: s
 
 
 async def test_log_ins_at_once_replace_an_outdated_hash_and_all_succeed(own_auth: Auth) -> None:
-    """Of several log-ins that find a hash of an old kind one replaces it, and the others are let in by the new one."""
+    """When several log-ins find an outdated hash at once, one of them replaces it and all succeed."""
     member = await own_auth.join()
     outdated = bcrypt.using(rounds=4).hash(PASSWORD)
     await own_auth.database.execute("UPDATE users SET password_hash = $1", outdated)
@@ -136,8 +136,8 @@ async def test_log_ins_at_once_replace_an_outdated_hash_and_all_succeed(own_auth
     assert await own_auth.sessions_of(member.id) == {tokens.session for tokens in (*opened, member.tokens)}
 
 
-async def test_the_list_shows_every_place_and_marks_this_one(auth: Auth) -> None:
-    """GET /sessions has device, address and times of each session, who was used last first, and `current` on one."""
+async def test_the_list_shows_every_session_and_marks_the_current_one(auth: Auth) -> None:
+    """GET /sessions gives the device, address and times of each session, last used first, and marks the current one."""
     member = await auth.join()
     phone = await auth.sign_in(member.email, **{"User-Agent": "Phone/1.0", "X-Forwarded-For": "192.0.2.7"})
     laptop = await auth.sign_in(member.email, **{"User-Agent": "Läptop 🦉", "X-Forwarded-For": "2001:db8::7"})
@@ -170,7 +170,7 @@ async def test_the_list_shows_every_place_and_marks_this_one(auth: Auth) -> None
     [(None, ""), ("x" * 300, "x" * 200), ("tab\tinside", "tab?inside"), ("\u202egnp.exe", "?gnp.exe")],
 )
 async def test_a_device_is_one_short_plain_line(auth: Auth, agent: str | None, device: str) -> None:
-    """The label is cut at 200 characters, and what does not print is a question mark."""
+    """A device label is cut at 200 characters, and unprintable characters become question marks."""
     member = await auth.join()
     headers = {} if agent is None else {"User-Agent": agent}
     async with ClientSession(skip_auto_headers=["User-Agent"]) as http:
@@ -195,7 +195,7 @@ async def test_a_device_is_one_short_plain_line(auth: Auth, agent: str | None, d
 async def test_a_forwarded_address_is_believed_as_far_as_proxies_are_trusted(
     database_url: str, keyring_file: Path, proxies: int, forwarded: str, address: str
 ) -> None:
-    """Without TRUSTED_PROXIES the header is not read; with it, that many hops from the right, and none further left."""
+    """X-Forwarded-For is ignored without TRUSTED_PROXIES; with it, the address that many hops from the right counts."""
     async with alone(database_url, keyring_file, trusted_proxies=proxies) as auth:
         email = new_email()
         await auth.register(email)
@@ -206,9 +206,9 @@ async def test_a_forwarded_address_is_believed_as_far_as_proxies_are_trusted(
 
 @pytest.mark.parametrize("how", ["current", "predecessor", "bearer", "old", "swept"])
 async def test_a_log_out_ends_this_session_and_no_other(auth: Auth, how: str) -> None:
-    """By refresh token, also one that was replaced, or by access token: 204, and the session is over at once.
+    """A log-out by access token or refresh token, even a replaced one, ends that session at once.
 
-    What would be a reuse at /refresh is recorded as one: who came with it is not known.
+    A token whose use at /refresh would be a reuse is recorded as reused, since its sender is unknown.
     """
     member = await auth.join()
     other = await auth.sign_in(member.email)
@@ -243,12 +243,12 @@ async def test_a_log_out_ends_this_session_and_no_other(auth: Auth, how: str) ->
 
 @pytest.mark.parametrize("token", ["nonsense", "A" * 64, "ä", "\0", pytest.param(str(RefreshToken.new()), id="new")])
 async def test_a_log_out_of_nothing_is_fine(auth: Auth, token: str) -> None:
-    """Whoever has no session is logged out already."""
+    """Logging out with an unknown or malformed refresh token succeeds, as there is nothing to end."""
     assert (await auth.ask("POST", "/logout", {"refresh_token": token})).status == 204
 
 
 async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
-    """Without a token of either kind, or with a bearer token that does not count, nothing is ended and it is said."""
+    """A log-out without a token, or with an invalid bearer token, ends nothing and says what is wrong."""
     member = await auth.join()
     refresh = {"refresh_token": member.tokens.refresh}
     assert says(await auth.ask("POST", "/logout")) == (415, "media_type_unsupported")
@@ -260,8 +260,8 @@ async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
     assert says(await auth.me(member.tokens.account)) == ENDED
 
 
-async def test_an_expired_token_does_not_keep_a_refresh_token_alive(database_url: str, keyring_file: Path) -> None:
-    """A log-out with an expired account token ends the session of the refresh token sent with it; alone it gets 401."""
+async def test_an_expired_access_token_logs_nobody_out(database_url: str, keyring_file: Path) -> None:
+    """A log-out with an expired bearer token gets 401, and the session can still be refreshed."""
     now = [time.time()]
     async with served(auth_app(database_url, keyring_file, lambda: now[0])) as base, ClientSession() as http:
         pair = Pair(base, "", http)
@@ -276,7 +276,7 @@ async def test_an_expired_token_does_not_keep_a_refresh_token_alive(database_url
 
 
 async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
-    """With a bearer token and a refresh token in the body both sessions end, and a wrong body ends none."""
+    """With a bearer token and a refresh token in the body, both sessions end; with an invalid body, neither does."""
     member = await auth.join()
     other = await auth.sign_in(member.email)
     third = await auth.sign_in(member.email)
@@ -288,8 +288,8 @@ async def test_both_tokens_of_a_log_out_count(auth: Auth) -> None:
     assert await auth.sessions_of(member.id) == {third.session}
 
 
-async def test_credentials_for_somebody_else_are_no_token(auth: Auth) -> None:
-    """At a log-out with a refresh token, Authorization of another scheme does not matter."""
+async def test_a_log_out_ignores_another_authorization_scheme(auth: Auth) -> None:
+    """A log-out with a refresh token ignores an Authorization header of another scheme."""
     member = await auth.join()
     headers = {"Authorization": "Basic cHJveHk6cHJveHk="}
     reply = await auth.ask("POST", "/logout", {"refresh_token": member.tokens.refresh}, headers=headers)
@@ -298,7 +298,7 @@ async def test_credentials_for_somebody_else_are_no_token(auth: Auth) -> None:
 
 
 async def test_an_empty_body_in_chunks_is_a_body(pair: Pair) -> None:
-    """A log-out that announces a body without sending one is refused, however its packets arrive."""
+    """A log-out that announces a body and sends an empty one is refused, however its packets arrive."""
     user = await pair.sign_up()
     request = (
         f"POST /logout HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {user.account_token}\r\n"
@@ -309,8 +309,8 @@ async def test_an_empty_body_in_chunks_is_a_body(pair: Pair) -> None:
     assert (await pair.call("GET", f"{pair.auth}/me", token=user.account_token)).status == 200
 
 
-async def test_after_a_log_out_only_auth_asks_for_the_session(pair: Pair) -> None:
-    """At the posts service an access token counts until it expires, also after the log-out: nobody is asked there."""
+async def test_after_a_log_out_only_auth_refuses_the_access_token(pair: Pair) -> None:
+    """After a log-out, posts accepts the access token until it expires, because only auth checks the session."""
     user = await pair.sign_up()
     assert (await pair.call("POST", f"{pair.auth}/logout", token=user.account_token)).status == 204
     assert says(await pair.call("GET", f"{pair.auth}/me", token=user.account_token)) == ENDED
@@ -318,7 +318,7 @@ async def test_after_a_log_out_only_auth_asks_for_the_session(pair: Pair) -> Non
 
 
 async def test_one_session_is_ended_from_another(auth: Auth) -> None:
-    """DELETE /sessions/{id} ends that one at once, and the second time there is none."""
+    """DELETE /sessions/{id} ends that session at once; the second time it is 404."""
     member = await auth.join()
     lost, kept = await auth.sign_in(member.email), await auth.sign_in(member.email)
     path = f"/sessions/{lost.session}"
@@ -331,8 +331,8 @@ async def test_one_session_is_ended_from_another(auth: Auth) -> None:
     assert says(await auth.me(kept.account)) == ENDED
 
 
-async def test_other_peoples_sessions_are_not_there(auth: Auth) -> None:
-    """Another user's session, one that never was, and an id that is none get the same 404, and nothing ends."""
+async def test_other_peoples_sessions_are_not_found(auth: Auth) -> None:
+    """Another user's session, an unknown id and a malformed id all get 404, and nothing ends."""
     member, other = await auth.join(), await auth.join(role="admin")
     session = str(other.tokens.session)
     for path in (session, str(uuid4())):
@@ -347,7 +347,7 @@ async def test_other_peoples_sessions_are_not_there(auth: Auth) -> None:
 
 
 async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(auth: Auth) -> None:
-    """DELETE /sessions ends every session of the user, this one too, at once."""
+    """DELETE /sessions ends all of the user's sessions at once, including the current one."""
     member, other = await auth.join(), await auth.join()
     opened = [member.tokens, *[await auth.sign_in(member.email) for _ in range(3)]]
     assert (await auth.ask("DELETE", "/sessions", token=opened[2].account)).status == 204
@@ -360,7 +360,7 @@ async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(au
 
 
 async def test_signing_out_everywhere_while_everything_refreshes(database_url: str, keyring_file: Path) -> None:
-    """A refresh that is under way does not bring back a session that is ended meanwhile."""
+    """A refresh in progress doesn't bring back a session that is ended in the meantime."""
     async with alone(database_url, keyring_file, database_connections=20) as auth:
         member = await auth.join()
         for _ in range(5):

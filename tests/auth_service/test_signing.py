@@ -1,4 +1,4 @@
-"""What is minted, read with another library than the one that signed it."""
+"""Minted tokens, read with a library other than the one that signed them."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +17,14 @@ from tests.auth_service.alone import claims_of
 
 
 def user(name: str = "Ada", role: Role = "user") -> User:
-    """Some user."""
+    """A user with this name and role."""
     moment = datetime.fromtimestamp(NOW, UTC)
     return User(uuid4(), "ada@example.com", name, role, None, moment, moment)
 
 
 @pytest.fixture
 def signer() -> Signer:
-    """A signer for two resource services."""
+    """A signer whose tokens are for two services."""
     return Signer(
         Keyring(text=KEYRING),
         Keyring(text=OTHER_KEYRING),
@@ -35,8 +35,8 @@ def signer() -> Signer:
     )
 
 
-def test_an_access_token_has_these_claims_and_no_others(signer: Signer) -> None:
-    """Header and claims are the documented ones; there is no address, and nothing for auth."""
+def test_a_token_has_these_claims_and_no_others(signer: Signer) -> None:
+    """A token has exactly the documented header and claims, and so no e-mail address."""
     ada, session = user(role="admin"), uuid4()
     made = signer.mint(ada, session, NOW - 60, NOW + 0.9)
     assert jwt.get_unverified_header(made.access) == {"alg": "HS256", "typ": "at+jwt", "kid": KID}
@@ -92,7 +92,7 @@ def test_an_account_token_has_these_claims_and_no_others(signer: Signer) -> None
     ],
 )
 def test_the_role_decides_the_scope(signer: Signer, role: Role, scope: str, account_scope: str) -> None:
-    """Each role gives its scopes, and only an account token can administer."""
+    """Each role has its own scopes."""
     made = signer.mint(user(role=role), uuid4(), NOW, NOW)
     assert made.scope == scope
     assert claims_of(made.access)["scope"] == scope
@@ -101,7 +101,7 @@ def test_the_role_decides_the_scope(signer: Signer, role: Role, scope: str, acco
 
 @pytest.mark.parametrize("name", ["\U0001f989" * 100, '"' * 100, "\\" * 100, "é" * 100])
 def test_the_longest_name_fits(signer: Signer, name: str) -> None:
-    """A token with the longest name, in the widest characters, is one that every service takes."""
+    """A token with the longest possible name is accepted by every service, whatever the characters."""
     made = signer.mint(user(name), uuid4(), NOW, NOW).access
     assert len(made) < MAX_BYTES
     verifier = Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=0)
@@ -109,15 +109,15 @@ def test_the_longest_name_fits(signer: Signer, name: str) -> None:
 
 
 def test_two_tokens_are_never_the_same(signer: Signer) -> None:
-    """Tokens of one user in one session at one moment differ in jti."""
+    """Two tokens minted for the same user, session and moment differ."""
     ada, session = user(), uuid4()
     one, other = signer.mint(ada, session, NOW, NOW), signer.mint(ada, session, NOW, NOW)
     assert one.access != other.access
     assert one.account != other.account
 
 
-def test_what_nobody_would_take_is_not_given_out(keyring_file: Path) -> None:
-    """A token over the verifier's limit is a fault of the set-up, and is noticed at the signer."""
+def test_a_token_that_is_too_large_is_not_issued(keyring_file: Path) -> None:
+    """A token over the verifier's size limit is a configuration error, and the signer reports it."""
     signer = Signer(
         Keyring(file=keyring_file),
         Keyring(text=OTHER_KEYRING),

@@ -1,4 +1,4 @@
-"""What is over is taken away, and nobody but the disk notices."""
+"""Expired rows are deleted, and no client notices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ from tests.auth_service.alone import Auth, Member, alone, frozen, says
 from tests.postgres import opened
 
 _LOCK = 0x73776565
-"""What whoever sweeps holds; a replica of another version holds the same."""
+"""The advisory lock of a sweeping replica; replicas of other versions use the same one."""
 
 POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
 
 
 @pytest.fixture
 async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Auth]:
-    """A service that does not sweep by itself, so that a test can say when."""
+    """A service that doesn't sweep by itself, so that a test can decide when."""
     monkeypatch.setattr("shared.database.sweep.PAUSE_SECONDS", 3600)
     async with alone(database_url, keyring_file) as auth:
         yield auth
@@ -32,20 +32,20 @@ async def auth(database_url: str, keyring_file: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 async def databases(auth: Auth, database_url: str) -> AsyncIterator[list[Database]]:
-    """The connections of two replicas."""
-    assert auth.auth, "its start has made the tables"
+    """The database connections of two replicas."""
+    assert auth.auth, "its start created the tables"
     async with opened(database_url) as one, opened(database_url) as other:
         yield [one, other]
 
 
 @pytest.fixture
 def replicas(databases: list[Database]) -> list[SweepStore]:
-    """Two replicas that may sweep."""
+    """The sweep stores of two replicas."""
     return [SweepStore(database, POLICY, KNOWN_SECONDS) for database in databases]
 
 
 async def add_sessions(auth: Auth, member: Member, count: int, expires: str) -> None:
-    """Add so many sessions to a user, which expire at this SQL expression."""
+    """Add `count` sessions to a user; `expires` is an SQL expression."""
     await auth.database.execute(
         "INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)"
         f" SELECT gen_random_uuid(), $1, uuid_send(gen_random_uuid()), '', '', '::1', {expires}"
@@ -56,13 +56,13 @@ async def add_sessions(auth: Auth, member: Member, count: int, expires: str) -> 
 
 
 async def count(auth: Auth) -> int:
-    """How many sessions there are."""
+    """The number of sessions."""
     rows: int = await auth.database.fetchval("SELECT count(*) FROM sessions")
     return rows
 
 
 async def test_expired_sessions_go_and_others_stay(auth: Auth) -> None:
-    """A session goes from the moment of its expiry on, and not a microsecond earlier."""
+    """A session is deleted from the moment it expires, and not a microsecond earlier."""
     member, over = await auth.join(), await auth.join()
     async with frozen(auth.database) as database:
         for tokens, expires in ((member.tokens, "now() + interval '1 us'"), (over.tokens, "now()")):
@@ -73,7 +73,7 @@ async def test_expired_sessions_go_and_others_stay(auth: Auth) -> None:
 
 
 async def test_a_round_is_made_of_small_batches(auth: Auth, replicas: list[SweepStore]) -> None:
-    """No statement takes more than a batch, and a sweep says whether there may be more."""
+    """A sweep deletes at most one batch, and says whether there may be more to delete."""
     member = await auth.join()
     await add_sessions(auth, member, 2 * BATCH + 1, "now() - interval '1 s'")
     left = []
@@ -85,7 +85,7 @@ async def test_a_round_is_made_of_small_batches(auth: Auth, replicas: list[Sweep
 
 
 async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStore]) -> None:
-    """While one is at it another has nothing to do, and does not wait."""
+    """While one replica is sweeping, another deletes nothing and doesn't wait."""
     await add_sessions(auth, await auth.join(), 3, "now()")
     async with auth.database.transaction():
         await auth.database.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
@@ -97,7 +97,7 @@ async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStor
 
 
 async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, databases: list[Database]) -> None:
-    """Both sweep until there is nothing left, while users log in, refresh and log out: nobody fails."""
+    """Two replicas sweep until nothing is left while users log in, refresh and log out, and nothing fails."""
     member = await auth.join()
     await add_sessions(auth, member, 4 * BATCH, "now() - interval '1 s'")
 
@@ -119,7 +119,7 @@ async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth,
 
 
 async def test_a_session_that_is_just_being_refreshed_is_left(auth: Auth, replicas: list[SweepStore]) -> None:
-    """A refresh that came in time wins, even if the sweep comes before it is committed; nobody waits for the other."""
+    """A refresh in time wins, even if the sweep runs before it is committed, and neither waits for the other."""
     kept, over = await auth.join(), await auth.join()
     for member in (kept, over):
         await auth.expire(member.tokens.session)
@@ -134,7 +134,7 @@ async def test_a_session_that_is_just_being_refreshed_is_left(auth: Auth, replic
 
 @pytest.mark.parametrize(("seconds", "cleared"), [(9.999, False), (10, True)])
 async def test_a_nonce_stands_in_the_row_only_during_the_grace(auth: Auth, seconds: float, cleared: bool) -> None:
-    """Ten seconds after a rotation the sweep takes the nonce and the predecessor's hash away, and nothing else."""
+    """Ten seconds after a rotation, a sweep clears the nonce and the predecessor's hash, and nothing else."""
     tokens = (await auth.join()).tokens
     assert await nonce_and_previous(auth, tokens.session) == (False, False)
     await auth.refresh(tokens.refresh)
@@ -151,13 +151,13 @@ async def test_a_nonce_stands_in_the_row_only_during_the_grace(auth: Auth, secon
 
 
 async def nonce_and_previous(auth: Auth, session: UUID) -> tuple[bool, bool]:
-    """Whether the row has them."""
+    """Whether a session's row has a nonce, and whether it has a predecessor's hash."""
     [row] = await auth.database.fetch("SELECT nonce, previous_hash FROM sessions WHERE id = $1", session)
     return row["nonce"] is not None, row["previous_hash"] is not None
 
 
 async def test_nonces_go_in_batches_too(auth: Auth, replicas: list[SweepStore]) -> None:
-    """However many sessions were refreshed, one statement clears a batch of them."""
+    """A sweep clears the nonces of at most one batch of sessions."""
     await add_sessions(auth, await auth.join(), BATCH + 1, "now() + interval '1 day'")
     await auth.database.execute(
         "UPDATE sessions SET nonce = 'n', previous_hash = 'p', rotated_at = now() - interval '10 s' WHERE device = ''"
@@ -170,7 +170,7 @@ async def test_nonces_go_in_batches_too(auth: Auth, replicas: list[SweepStore]) 
 
 
 async def test_a_client_sees_no_difference(auth: Auth, replicas: list[SweepStore]) -> None:
-    """Every answer about a session that is over, or a token that was replaced, is the same before and after a sweep."""
+    """Every answer about an ended session or a replaced token is the same before and after a sweep."""
     answers = []
     for swept in (False, True):
         member = await auth.join()
@@ -224,7 +224,7 @@ def _comparable(reply: Reply) -> tuple[int, Any, dict[str, str]]:
 
 
 async def test_the_current_token_is_good_after_a_sweep(auth: Auth, replicas: list[SweepStore]) -> None:
-    """A sweep between two uses takes nothing from a client that goes on with what it was given."""
+    """A sweep between two refreshes doesn't affect a client that uses its current token."""
     tokens = (await auth.join()).tokens
     for _ in range(3):
         tokens = await auth.renewed(tokens.refresh)
@@ -236,7 +236,7 @@ async def test_the_current_token_is_good_after_a_sweep(auth: Auth, replicas: lis
 async def test_a_failure_does_not_end_the_sweeping(
     database_url: str, keyring_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever fails in one round, here a table that is not there yet, the next round comes."""
+    """If a round fails, here because a table is missing, the next round still runs."""
     monkeypatch.setattr("shared.database.sweep.PAUSE_SECONDS", 0.02)
     async with alone(database_url, keyring_file) as auth:
         member = await auth.join()

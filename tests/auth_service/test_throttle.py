@@ -1,6 +1,6 @@
-"""Guessing: who may try a password again, and when.
+"""Throttling of password guesses: who may try again, and when.
 
-The time of the database is moved by updating its rows, so nothing here depends on how fast the machine is.
+Tests let time pass by updating rows in the database, so nothing depends on how fast the machine is.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ T = TypeVar("T")
 WRONG = "a wrong passphrase"
 WINDOW = 15 * 60
 WAITS = (1, 2, 4, 8, 16, 32, 60, 60)
-"""Seconds after the fifth failure, the sixth, …"""
+"""Seconds to wait after the fifth failure, the sixth, …"""
 
-# replaces what the service writes: what a slow machine takes does not count against a wait, or no wait is set at all
+# for `overrule`: waits so long that a slow machine can't outlast them, or no waits at all
 LONG_WAITS = "NEW.allowed_at > now() THEN NEW.allowed_at := NEW.allowed_at + interval '1 hour'"
 NO_WAITS = "true THEN NEW.allowed_at := '-infinity'"
 
@@ -44,19 +44,19 @@ async def guess(auth: Pair, email: str, network: str, password: str = WRONG) -> 
 
 
 async def fail(auth: Pair, email: str, network: str, times: int = 1) -> None:
-    """Guess wrong, and be allowed to."""
+    """Guess wrong this many times, without having to wait."""
     for _ in range(times):
         assert says(await guess(auth, email, network)) == (401, "credentials_invalid")
 
 
 def wait_of(reply: Reply) -> int:
-    """The seconds in an answer that says to wait."""
+    """The seconds that a 429 says to wait."""
     assert says(reply) == (429, "too_many_attempts")
     return int(reply.headers["Retry-After"])
 
 
 async def elapse(auth: Auth, seconds: float) -> None:
-    """Let that much time pass for what was counted."""
+    """Move all counters back, as if this much time had passed."""
     await auth.database.execute(
         "UPDATE attempts SET allowed_at = allowed_at - $1 * interval '1 s',"
         " window_ends = window_ends - $1 * interval '1 s'",
@@ -65,24 +65,24 @@ async def elapse(auth: Auth, seconds: float) -> None:
 
 
 async def clock(auth: Auth) -> datetime:
-    """The database's time."""
+    """The database's current time."""
     time: datetime = await auth.database.fetchval("SELECT clock_timestamp()")
     return time
 
 
 async def row_of(auth: Auth, *parts: str) -> Any:
-    """The row that counts this."""
+    """The counter with this key."""
     return await auth.database.fetchrow("SELECT * FROM attempts WHERE key = $1", _key(*parts))
 
 
 async def rows(auth: Auth) -> list[asyncpg.Record]:
-    """All that was counted."""
+    """All counters."""
     found: list[asyncpg.Record] = await auth.database.fetch("SELECT * FROM attempts ORDER BY key")
     return found
 
 
 async def assert_wait(auth: Auth, seconds: int, failing: Awaitable[None], *parts: str) -> None:
-    """A wait of exactly that long begins with this failure."""
+    """Check that this failure starts a wait of exactly this many seconds."""
     before = await clock(auth)
     await failing
     allowed = (await row_of(auth, *parts))["allowed_at"]
@@ -90,7 +90,7 @@ async def assert_wait(auth: Auth, seconds: int, failing: Awaitable[None], *parts
 
 
 async def overrule(auth: Auth, waits: str) -> None:
-    """Change the waits that are written."""
+    """Replace every wait that the service writes, by a trigger."""
     await auth.database.execute(
         "CREATE FUNCTION overrule() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN IF {waits}; END IF; RETURN NEW; END $$;"
@@ -99,7 +99,7 @@ async def overrule(auth: Auth, waits: str) -> None:
 
 
 async def side_by_side(count: int, tasks: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
-    """Do all, so many at a time."""
+    """Run all tasks, at most `count` at a time."""
     turns = asyncio.Semaphore(count)
 
     async def in_turn(task: Callable[[], Awaitable[T]]) -> T:
@@ -111,7 +111,7 @@ async def side_by_side(count: int, tasks: Iterable[Callable[[], Awaitable[T]]]) 
 
 @pytest.fixture
 async def auth(auth: Auth) -> AsyncIterator[Auth]:
-    """The service that tests share, in which nobody has guessed yet."""
+    """The shared service, without any counters or known networks."""
     forget = "DROP FUNCTION IF EXISTS overrule() CASCADE; TRUNCATE attempts, known_networks"
     await auth.database.execute(forget)
     yield auth
@@ -125,7 +125,7 @@ def hashed(auth: Auth) -> list[str]:
 
 
 async def test_five_failures_then_a_wait_that_doubles(auth: Auth) -> None:
-    """From one network at one account four failures cost nothing, the fifth 1 s, the next 2 s, and so on up to 60 s."""
+    """From one network at one account, four failures are free; the fifth costs 1 s, the next 2 s, up to 60 s."""
     email, network = new_email(), new_address()
     await fail(auth, email, network, 4)
     for seconds in WAITS:
@@ -134,7 +134,7 @@ async def test_five_failures_then_a_wait_that_doubles(auth: Auth) -> None:
 
 
 async def test_retry_after_is_true(auth: Auth) -> None:
-    """After the seconds of Retry-After the next try is allowed; a second earlier it is not."""
+    """The next attempt is allowed once the seconds in Retry-After have passed, and not a second earlier."""
     email, network = new_email(), new_address()
     await fail(auth, email, network, 5)
     for _ in range(10):
@@ -145,7 +145,7 @@ async def test_retry_after_is_true(auth: Auth) -> None:
         await elapse(auth, seconds - 1)
         allowed_at = (await row_of(auth, "pair", email, network))["allowed_at"]
         early = await guess(auth, email, network)
-        if await clock(auth) < allowed_at:  # else the machine stood still, and the wait was over
+        if await clock(auth) < allowed_at:  # otherwise the machine was too slow and the wait had ended
             break
     assert wait_of(early) == 1
     await elapse(auth, 1)
@@ -153,7 +153,7 @@ async def test_retry_after_is_true(auth: Auth) -> None:
 
 
 async def test_retry_after_counts_what_is_left(auth: Auth) -> None:
-    """Retry-After is the rest of the longest wait, rounded up to whole seconds."""
+    """Retry-After is what is left of the longest wait, rounded up to whole seconds."""
     email, network = new_email(), new_address()
     await fail(auth, email, network, 5)
     for kind, seconds in (("pair", 20.5), ("account", 40.0), ("network", 600.0)):
@@ -167,8 +167,8 @@ async def test_retry_after_counts_what_is_left(auth: Auth) -> None:
         assert ceil((until - after).total_seconds()) <= told <= ceil((until - before).total_seconds())
 
 
-async def test_who_must_wait_is_not_hashed_for_and_asking_changes_nothing(auth: Auth, hashed: list[str]) -> None:
-    """During the wait no hash is computed, not for the right password either, and nothing is counted."""
+async def test_an_attempt_during_a_wait_costs_no_hash_and_changes_nothing(auth: Auth, hashed: list[str]) -> None:
+    """During a wait nothing is hashed, not even the right password, and nothing is counted."""
     email, network = new_email(), new_address()
     await auth.register(email)
     await overrule(auth, LONG_WAITS)
@@ -181,8 +181,8 @@ async def test_who_must_wait_is_not_hashed_for_and_asking_changes_nothing(auth: 
     assert await rows(auth) == before
 
 
-async def test_a_right_password_takes_the_failures_back(auth: Auth) -> None:
-    """A log-in clears what was counted from its network at its account, and its own try everywhere."""
+async def test_a_right_password_clears_the_failures(auth: Auth) -> None:
+    """A log-in clears the failures of its network at its account, and is not itself counted anywhere."""
     email, network = new_email(), new_address()
     await auth.register(email)
     await auth.database.execute("DELETE FROM attempts")
@@ -199,7 +199,7 @@ async def test_a_right_password_takes_the_failures_back(auth: Auth) -> None:
 
 
 async def test_the_window_ends(auth: Auth) -> None:
-    """15 minutes after the first of them the failures are forgotten, and not before."""
+    """Failures are forgotten 15 minutes after the first of them, and not before."""
     email, network = new_email(), new_address()
     await overrule(auth, NO_WAITS)
     await fail(auth, email, network, 30)
@@ -211,7 +211,7 @@ async def test_the_window_ends(auth: Auth) -> None:
 
 
 async def test_after_a_log_in_a_new_window_begins(auth: Auth) -> None:
-    """What is counted after a log-in is forgotten 15 minutes after its own first failure, not after an earlier one."""
+    """Failures after a log-in are forgotten 15 minutes after the first of them, not after an earlier one."""
     email, network = new_email(), new_address()
     await auth.register(email)
     await fail(auth, email, network)
@@ -232,8 +232,8 @@ async def test_a_wait_outlives_its_window(auth: Auth) -> None:
     await fail(auth, email, network, 4)
 
 
-async def test_networks_wait_for_themselves(auth: Auth) -> None:
-    """Who guessed too often from one network, or at one account, can go on from another, or at another."""
+async def test_a_wait_is_for_one_network_at_one_account(auth: Auth) -> None:
+    """A network that has to wait at one account can try another, and that account can be tried from another network."""
     email, network = new_email(), new_address()
     await overrule(auth, LONG_WAITS)
     await fail(auth, email, network, 5)
@@ -243,7 +243,7 @@ async def test_networks_wait_for_themselves(auth: Auth) -> None:
 
 
 async def test_an_account_has_a_slower_cap_over_all_networks(auth: Auth) -> None:
-    """20 failures at one account from anywhere, then a wait for every network that was never signed in from."""
+    """After 20 failures at one account from anywhere, every network without a log-in there has to wait."""
     email = new_email()
     for _ in range(19):
         await fail(auth, email, new_address())
@@ -256,7 +256,7 @@ async def test_an_account_has_a_slower_cap_over_all_networks(auth: Auth) -> None
 
 
 async def test_nobody_is_locked_out_by_hundreds_of_networks(auth: Auth) -> None:
-    """While hundreds of networks guess at an account, its owner signs in each time from a network known there."""
+    """While hundreds of networks guess at an account, its owner can always log in from a known network."""
     email, home = new_email(), new_address()
     await auth.register(email)
     assert (await guess(auth, email, home, PASSWORD)).status == 200
@@ -271,14 +271,14 @@ async def test_nobody_is_locked_out_by_hundreds_of_networks(auth: Auth) -> None:
     signed_in, attacked = await asyncio.gather(side_by_side(1, [sign_in] * 30), side_by_side(15, [attack] * 300))
     assert signed_in == [200] * 30
     assert sorted(attacked) == [401] * 20 + [429] * 280
-    # and what the owner does neither counts against the account nor gives the attackers another try
+    # the owner's attempts neither count against the account nor give the attackers another try
     await fail(auth, email, home)
     assert (await row_of(auth, "account", email))["failures"] == 20
     assert wait_of(await guess(auth, email, new_address()))
 
 
 async def test_every_account_has_known_networks_of_its_own(auth: Auth) -> None:
-    """A network that is known at one account is a stranger at any other."""
+    """A network that is known at one account is unknown at any other."""
     email, other, network = new_email(), new_email(), new_address()
     for address in (email, other):
         await auth.register(address)
@@ -290,7 +290,7 @@ async def test_every_account_has_known_networks_of_its_own(auth: Auth) -> None:
 
 
 async def test_a_network_is_known_for_ninety_days(auth: Auth) -> None:
-    """A network without a log-in at the account for 90 days is a stranger again, swept or not."""
+    """A network without a log-in at the account for 90 days is unknown again, even before a sweep."""
     email, network = new_email(), new_address()
     await auth.register(email)
     assert (await guess(auth, email, network, PASSWORD)).status == 200
@@ -305,9 +305,9 @@ async def test_a_network_is_known_for_ninety_days(auth: Auth) -> None:
 
 
 async def test_a_network_has_fifty_failures(auth: Auth) -> None:
-    """50 failures from a network, at whatever accounts, and it waits for the rest of the 15 minutes; others do not.
+    """After 50 failures at any accounts, a network waits for the rest of the 15 minutes; other networks don't.
 
-    A log-in at an own account in between does not clear it, and is not counted either.
+    A successful log-in in between neither clears the count nor adds to it.
     """
     email, network = new_email(), new_address()
     await auth.register(email)
@@ -329,7 +329,7 @@ async def test_a_network_has_fifty_failures(auth: Auth) -> None:
 
 
 async def test_a_network_has_fifty_registrations(auth: Auth, hashed: list[str]) -> None:
-    """50 registrations from a network in 15 minutes, an address that was taken included; what is refused is not."""
+    """A network can register 50 times in 15 minutes; a taken address counts, an invalid request doesn't."""
     network = new_address()
 
     async def register(email: str, password: str = PASSWORD) -> Reply:
@@ -344,7 +344,7 @@ async def test_a_network_has_fifty_registrations(auth: Auth, hashed: list[str]) 
     assert 1 <= wait_of(await register(new_email())) <= WINDOW
     assert hashed == []
     assert (await auth.register(new_email())).status == 201, "from another network"
-    assert (await guess(auth, emails[0], network, PASSWORD)).status == 200, "signing in is another matter"
+    assert (await guess(auth, emails[0], network, PASSWORD)).status == 200, "logging in is not affected"
     await elapse(auth, WINDOW)
     assert (await register(new_email())).status == 201
 
@@ -361,7 +361,7 @@ async def test_a_network_has_fifty_registrations(auth: Auth, hashed: list[str]) 
 async def test_spellings_of_an_address_count_together(
     auth: Auth, registered: str, variants: list[str], *, exists: bool
 ) -> None:
-    """However an address is spelt it is one account to guess at, and waiting does not tell whether it exists."""
+    """All spellings of an address count as one account, and waiting doesn't reveal whether it exists."""
     number, network = new_email().partition("@")[0], new_address()
     spellings = [text.format(number) for text in (registered, *variants)]
     if exists:
@@ -372,7 +372,7 @@ async def test_spellings_of_an_address_count_together(
 
 
 async def test_no_address_can_be_read_in_the_table(auth: Auth) -> None:
-    """What is counted shows neither the address nor the network, only their hashes."""
+    """The tables contain neither addresses nor networks, only their hashes."""
     email, networks = "some-name@some-domain.example.com", ("203.0.113.77", "203.0.113.78")
     await auth.register(email)
     await fail(auth, email, networks[0])
@@ -389,7 +389,7 @@ async def test_no_address_can_be_read_in_the_table(auth: Auth) -> None:
 
 
 async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: list[str]) -> None:
-    """Wrong passwords at /login, /me/password and DELETE /me are counted together, and all three wait."""
+    """Wrong passwords at /login, /me/password and DELETE /me are counted together, and all three have to wait."""
     network, member = new_address(), await auth.join()
     headers = {"X-Forwarded-For": network}
 
@@ -412,7 +412,7 @@ async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: l
     assert hashed == []
     await elapse(auth, 2 * 3600)
     assert (await change(PASSWORD)).status == 200
-    # a right password there clears as much as a log-in does, and makes the network a known one
+    # like a log-in, the right password there clears the failures and makes the network known
     counted = await row_of(auth, "pair", member.email, network)
     assert counted is None or counted["failures"] == 0
     assert await auth.database.fetchval(
@@ -422,7 +422,7 @@ async def test_every_place_that_asks_for_a_password_counts(auth: Auth, hashed: l
 
 @pytest.mark.slow
 async def test_of_a_thousand_parallel_tries_five_are_hashed(database_url: str, keyring_file: Path) -> None:
-    """A thousand tries at once from one network at one account, at two replicas: five hashes are computed in all."""
+    """Of a thousand simultaneous attempts from one network at one account, over two replicas, five are hashed."""
     email, network = new_email(), new_address()
     async with (
         alone(database_url, keyring_file, CountingHasher(threads=64)) as one,
@@ -436,13 +436,13 @@ async def test_of_a_thousand_parallel_tries_five_are_hashed(database_url: str, k
         replies = await asyncio.gather(*(guess(replicas[n % 2], email, network, f"{WRONG} {n}") for n in range(1000)))
     answers = [reply.status for reply in replies]
     assert answers.count(401) == len(one.hasher.passwords) + len(other.hasher.passwords) == 5
-    # the others were told to wait, by either replica, or that the queue was full
+    # the others were told, by either replica, to wait or that the queue was full
     assert set(answers) <= {401, 429, 503}
     assert answers[0::2].count(429) > 20 < answers[1::2].count(429)
 
 
-async def test_parallel_tries_wait_for_no_failure_that_was_none(database_url: str, keyring_file: Path) -> None:
-    """Four tries at the same time are four failures, none of which makes another wait."""
+async def test_four_parallel_failures_cause_no_wait(database_url: str, keyring_file: Path) -> None:
+    """Four simultaneous attempts count as four failures, so none of them has to wait."""
     async with alone(database_url, keyring_file, CountingHasher(threads=4)) as auth:
         for _ in range(20):
             email, network = new_email(), new_address()
@@ -451,7 +451,7 @@ async def test_parallel_tries_wait_for_no_failure_that_was_none(database_url: st
 
 
 async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyring_file: Path) -> None:
-    """Tries that wait for a turn don't count yet: many can sign in at once from one network or to one account."""
+    """Attempts in the queue don't count yet, so many log-ins can arrive at once from one network or at one account."""
     emails, network = [new_email(), new_email()], new_address()
     async with alone(database_url, keyring_file, CountingHasher(threads=2)) as auth:
         for email in emails:
@@ -462,7 +462,7 @@ async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyr
 
 @pytest.mark.slow
 async def test_parallel_tries_do_not_deadlock(database_url: str, keyring_file: Path) -> None:
-    """Right and wrong passwords, for few accounts from few networks, all at once: each gets its own answer."""
+    """Simultaneous right and wrong passwords for a few accounts from a few networks each get the right answer."""
     choose = random.Random(4)  # noqa: S311  not for secrets
     emails, networks = [new_email() for _ in range(3)], [new_address() for _ in range(3)]
     async with alone(database_url, keyring_file, CountingHasher(threads=30)) as auth:
@@ -483,7 +483,7 @@ async def test_parallel_tries_do_not_deadlock(database_url: str, keyring_file: P
 
 
 async def test_a_restart_forgets_nothing(database_url: str, keyring_file: Path) -> None:
-    """What was counted, and which networks are known, stands in the database."""
+    """Counters and known networks survive a restart."""
     email, network, home = new_email(), new_address(), new_address()
     async with alone(database_url, keyring_file) as auth:
         await auth.register(email)
@@ -498,8 +498,8 @@ async def test_a_restart_forgets_nothing(database_url: str, keyring_file: Path) 
         assert (await guess(auth, email, home, PASSWORD)).status == 200
 
 
-async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
-    """Rows whose window and wait are over go, and networks not used for 90 days; all others stay. In small batches."""
+async def test_ended_windows_and_forgotten_networks_are_swept(own_auth: Auth, database_url: str) -> None:
+    """Counters whose window and wait have ended, and networks unused for 90 days, are deleted in small batches."""
     email, network = new_email(), new_address()
     await own_auth.register(email)
     assert (await guess(own_auth, email, network, PASSWORD)).status == 200
@@ -524,7 +524,7 @@ async def test_what_is_over_is_swept(own_auth: Auth, database_url: str) -> None:
 
 
 async def test_by_default_no_header_says_who_the_client_is(database_url: str, keyring_file: Path) -> None:
-    """Without TRUSTED_PROXIES nobody passes for another by X-Forwarded-For."""
+    """Without TRUSTED_PROXIES, a client can't pass for another by X-Forwarded-For."""
     email = new_email()
     async with alone(database_url, keyring_file, trusted_proxies=0) as auth:
         await overrule(auth, LONG_WAITS)
@@ -534,8 +534,8 @@ async def test_by_default_no_header_says_who_the_client_is(database_url: str, ke
         assert await row_of(auth, "pair", email, "127.0.0.1")
 
 
-async def test_an_ipv6_client_is_its_64(auth: Auth) -> None:
-    """Addresses of one IPv6 /64 are one network; those of the next are another."""
+async def test_an_ipv6_64_is_one_network(auth: Auth) -> None:
+    """All addresses in one IPv6 /64 are one network; the next /64 is another."""
     email = new_email()
     await overrule(auth, LONG_WAITS)
     for host in ("::1", "::2", ":0:0:0:1", ":ffff::", ":ffff:ffff:ffff:ffff"):

@@ -1,4 +1,4 @@
-"""All accounts, for admins: the list, a role, a disabled account, and the last admin."""
+"""Accounts as admins manage them: listing them, changing roles, disabling, and protecting the last admin."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ FIELDS = {"id", "email", "name", "role", "disabled_at", "created_at", "updated_a
 
 
 async def walk(auth: Auth, admin: Member, limit: int, between: Callable[[], Awaitable[Any]] | None = None) -> list[str]:
-    """Ids of every user, page by page; `between` is done after each page."""
+    """Fetch all pages and return the ids of the users; `between` runs after each page."""
     ids: list[str] = []
     query = f"?limit={limit}"
     for _ in range(200):
@@ -42,11 +42,11 @@ async def walk(auth: Auth, admin: Member, limit: int, between: Callable[[], Awai
         query = f"?limit={limit}&cursor={reply.body['next']}"
         if between is not None:
             await between()
-    raise AssertionError("the list has no end")
+    raise AssertionError("the list never ends")
 
 
 async def test_the_list_has_everybody_once_the_newest_first(own_auth: Auth) -> None:
-    """In pages of whatever size GET /users gives every user once, in the order of registration, backwards."""
+    """GET /users gives every user once, newest first, whatever the page size."""
     admin = await own_auth.join(role="admin")
     ids = [str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(7)]]
     for limit in (1, 3, 4, 8, 100):
@@ -54,11 +54,11 @@ async def test_the_list_has_everybody_once_the_newest_first(own_auth: Auth) -> N
 
 
 async def test_users_of_one_moment_are_neither_skipped_nor_repeated(own_auth: Auth) -> None:
-    """Many who registered in the same microsecond still are in a fixed order, across pages."""
+    """Users who registered in the same microsecond have a fixed order across pages."""
     admin = await own_auth.join(role="admin")
     ids = {str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(9)]}
     await own_auth.database.execute("UPDATE users SET created_at = '2026-01-01 00:00:00.123457Z'")
-    await own_auth.database.execute("DROP INDEX users_by_time")  # which would give them in this order by accident
+    await own_auth.database.execute("DROP INDEX users_by_time")  # it might give a fixed order by accident
     for limit in (1, 3, 7):
         found = await walk(own_auth, admin, limit)
         assert len(found) == 10
@@ -66,7 +66,7 @@ async def test_users_of_one_moment_are_neither_skipped_nor_repeated(own_auth: Au
 
 
 async def test_newcomers_do_not_disturb_a_walk(own_auth: Auth) -> None:
-    """While others register, whoever was there at the first page is found once, and nobody twice."""
+    """While others register, a walk through the pages finds every earlier user, and no user twice."""
     admin = await own_auth.join(role="admin")
     there = {str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(11)]}
 
@@ -80,8 +80,8 @@ async def test_newcomers_do_not_disturb_a_walk(own_auth: Auth) -> None:
     assert await own_auth.database.fetchval("SELECT count(*) FROM users") > len(there) + 10
 
 
-async def test_who_is_deleted_during_a_walk_takes_nobody_along(own_auth: Auth) -> None:
-    """If the last user of a page is gone before the next page is asked for, the walk goes on behind."""
+async def test_a_deletion_during_a_walk_skips_nobody(own_auth: Auth) -> None:
+    """If the last user of a page is deleted before the next page is fetched, the walk continues after that user."""
     admin = await own_auth.join(role="admin")
     ids = [str(admin.id), *[(await own_auth.register(new_email())).body["id"] for _ in range(5)]][::-1]
     first = await own_auth.ask("GET", "/users?limit=2", token=admin.tokens.account)
@@ -90,8 +90,8 @@ async def test_who_is_deleted_during_a_walk_takes_nobody_along(own_auth: Auth) -
     assert [item["id"] for item in rest.body["items"]] == ids[3:]
 
 
-async def test_a_page_has_twenty_unless_told(own_auth: Auth) -> None:
-    """Without a limit a page has 20 users; 1 to 100 may be asked for."""
+async def test_a_page_has_twenty_users_by_default(own_auth: Auth) -> None:
+    """A page has 20 users by default; `limit` can be 1 to 100."""
     admin = await own_auth.join(role="admin")
     await own_auth.database.execute(
         "INSERT INTO users (id, email, email_key, name, password_hash)"
@@ -117,15 +117,15 @@ async def test_a_page_has_twenty_unless_told(own_auth: Auth) -> None:
     ],
 )
 async def test_a_wrong_parameter_is_named(auth: Auth, query: str, parameter: str, code: str) -> None:
-    """A parameter that is unknown, repeated or out of range gets 400 with its name."""
+    """An unknown, repeated or invalid parameter gets 400 and is named."""
     admin = await auth.join(role="admin")
     reply = await auth.ask("GET", f"/users?{query}", token=admin.tokens.account)
     assert says(reply) == (400, "parameter_invalid")
     assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
 
 
-async def test_a_cursor_of_no_page_is_refused(auth: Auth) -> None:
-    """A cursor that this list did not give gets 400, whatever stands in it."""
+async def test_an_invalid_cursor_is_refused(auth: Auth) -> None:
+    """A cursor that this list can't have issued gets 400, whatever it contains."""
     admin = await auth.join(role="admin")
     good = cursor.write((1_700_000_000_000_000).to_bytes(8) + admin.id.bytes)
     assert (await auth.ask("GET", f"/users?cursor={good}", token=admin.tokens.account)).status == 200
@@ -151,7 +151,7 @@ async def test_a_cursor_of_no_page_is_refused(auth: Auth) -> None:
 
 
 async def test_an_admin_sees_one_user(auth: Auth) -> None:
-    """GET /users/{id} shows the account as it is, and never its password hash; an unknown id is 404."""
+    """GET /users/{id} shows the account without its password hash; an unknown id gets 404."""
     admin, member = await auth.join(role="admin"), await auth.join("Grace")
     reply = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.account)
     assert reply.status == 200
@@ -167,7 +167,7 @@ async def test_an_admin_sees_one_user(auth: Auth) -> None:
 
 
 async def test_no_answer_has_a_password_hash(auth: Auth) -> None:
-    """What is stored of a password stands in no answer of any route that shows an account."""
+    """No route that shows an account includes its password hash."""
     admin = await auth.join(role="admin")
     email = new_email()
     registered = await auth.register(email)
@@ -195,8 +195,8 @@ async def test_no_answer_has_a_password_hash(auth: Auth) -> None:
     ("method", "path", "body"),
     [("GET", "/users", None), ("GET", "/users/{0}", None), ("PATCH", "/users/{0}", {"role": "admin"})],
 )
-async def test_it_is_for_admins_alone(auth: Auth, method: str, path: str, body: object) -> None:
-    """Users and moderators get 403, also about themselves and whatever they send; without a token it is 401."""
+async def test_only_admins_have_access(auth: Auth, method: str, path: str, body: object) -> None:
+    """Users and moderators get 403, even for their own account and for invalid ids; without a token it is 401."""
     for role in ("user", "moderator"):
         member = await auth.join()
         await auth.database.execute("UPDATE users SET role = $2 WHERE id = $1", member.id, role)
@@ -210,7 +210,7 @@ async def test_it_is_for_admins_alone(auth: Auth, method: str, path: str, body: 
 
 
 async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> None:
-    """An admin who is one no longer gets 403 at once, with a token that still says users:admin."""
+    """A demoted admin gets 403 at once, even with a token that still has the scope users:admin."""
     boss, admin, member = await auth.join(role="admin"), await auth.join(role="admin"), await auth.join()
     token = admin.tokens.account
     assert admin.tokens.account_claims["scope"] == "users:admin"
@@ -233,7 +233,7 @@ async def test_the_row_says_who_is_an_admin_and_not_the_token(auth: Auth) -> Non
 
 
 async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:
-    """A role that was given counts from the next refresh on; the token from before is not signed for it."""
+    """A new role takes effect with the next refresh; an earlier token lacks its scope."""
     boss, member = await auth.join(role="admin"), await auth.join()
     reply = await auth.ask("PATCH", f"/users/{member.id}", {"role": "admin"}, boss.tokens.account)
     assert reply.status == 200
@@ -243,7 +243,7 @@ async def test_a_new_admin_is_one_with_the_next_token(auth: Auth) -> None:
 
 
 async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
-    """A disabled user's sessions are over, tokens count for nothing at auth, and no log-in succeeds until enabled."""
+    """Disabling a user ends every session at once and for good, and log-ins fail until the user is enabled again."""
     admin, member = await auth.join(role="admin"), await auth.join()
     opened = [member.tokens, await auth.sign_in(member.email)]
     before = await auth.ask("GET", f"/users/{member.id}", token=admin.tokens.account)
@@ -265,7 +265,7 @@ async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
 
 
 async def test_log_ins_during_a_disabling_leave_no_session(own_auth: Auth) -> None:
-    """Of log-ins that are under way while a user is disabled none leaves a session."""
+    """Log-ins that are in progress while their user is disabled leave no session."""
     await own_auth.join(role="admin")
     accounts, sessions = own_auth.app[ACCOUNTS], own_auth.app[SESSIONS]
     for _ in range(10):
@@ -295,7 +295,7 @@ async def test_log_ins_during_a_disabling_leave_no_session(own_auth: Auth) -> No
     ],
 )
 async def test_what_an_admin_can_not_change_is_named(auth: Auth, body: object, pointer: str, code: str) -> None:
-    """Role and disabled are all that an admin sets; anything else, or another type, gets 422 and changes nothing."""
+    """An admin can set only `role` and `disabled`; any other field or type gets 422 and changes nothing."""
     admin, member = await auth.join(role="admin"), await auth.join()
     path = f"/users/{member.id}"
     before = await auth.ask("GET", path, token=admin.tokens.account)
@@ -306,7 +306,7 @@ async def test_what_an_admin_can_not_change_is_named(auth: Auth, body: object, p
 
 
 async def test_role_and_disabled_are_changed_together(auth: Auth) -> None:
-    """Both in one request are one change; what is not sent stays."""
+    """One request can change both; a field that is not sent keeps its value."""
     admin, member = await auth.join(role="admin"), await auth.join()
     path = f"/users/{member.id}"
     reply = await auth.ask("PATCH", path, {"role": "moderator", "disabled": True}, admin.tokens.account)
@@ -317,8 +317,8 @@ async def test_role_and_disabled_are_changed_together(auth: Auth) -> None:
     assert (reply.body["role"], reply.body["disabled_at"]) == ("user", None)
 
 
-async def test_what_is_so_already_is_no_change(auth: Auth) -> None:
-    """An empty change, and a role or a state that the user has, give the user as is, and are not recorded."""
+async def test_no_op_changes_are_ignored(auth: Auth) -> None:
+    """A change that changes nothing returns the user as it is and is not recorded."""
     admin, member = await auth.join(role="admin"), await auth.join()
     path, token = f"/users/{member.id}", admin.tokens.account
     for role, disabled in (("user", False), ("moderator", True)):
@@ -332,16 +332,16 @@ async def test_what_is_so_already_is_no_change(auth: Auth) -> None:
     assert changed.body["disabled_at"] == now.body["disabled_at"]
     assert changed.body["updated_at"] > now.body["updated_at"]
     added = [event["event"] for event in (await auth.events_of(member.id))[len(events) :]]
-    assert added == ["role_changed"], "of two, one of which is no change"
+    assert added == ["role_changed"], "only the role really changed"
 
 
 async def test_the_last_admin_stays(own_auth: Auth) -> None:
-    """The only enabled admin can't be demoted, disabled or deleted, also by that admin; nothing else of it is done."""
+    """The only enabled admin can't be demoted, disabled or deleted, and no part of such a request takes effect."""
     boss, disabled = await own_auth.join(role="admin"), await own_auth.join(role="admin")
     token, path = boss.tokens.account, f"/users/{boss.id}"
     assert (
         await own_auth.ask("PATCH", f"/users/{disabled.id}", {"disabled": True}, token)
-    ).status == 200  # an admin who can't sign in does not count
+    ).status == 200  # a disabled admin doesn't count
     for method, where, body in (
         ("PATCH", path, {"role": "user"}),
         ("PATCH", path, {"role": "moderator"}),
@@ -356,7 +356,7 @@ async def test_the_last_admin_stays(own_auth: Auth) -> None:
     assert set(events) == {"registered", "logged_in"}
     for body in ({"role": "admin"}, {"disabled": False}, {}):
         assert (await own_auth.ask("PATCH", path, body, token)).status == 200
-    # others come and go as they like, and with a second admin the first one may go
+    # other users can be disabled, and once there is a second admin, the first can be deleted
     other = await own_auth.join()
     assert (await own_auth.ask("PATCH", f"/users/{other.id}", {"disabled": True}, token)).status == 200
     assert (await own_auth.ask("PATCH", f"/users/{disabled.id}", {"disabled": False}, token)).status == 200
@@ -365,14 +365,14 @@ async def test_the_last_admin_stays(own_auth: Auth) -> None:
 
 @pytest.fixture
 async def store(own_auth: Auth, database_url: str) -> AsyncIterator[AccountStore]:
-    """The accounts of `own_auth`, by connections of the test's own."""
-    assert own_auth.auth, "its start has made the tables"
+    """The account store of `own_auth`, on connections of its own."""
+    assert own_auth.auth, "its start created the tables"
     async with opened(database_url) as database:
         yield AccountStore(database)
 
 
-async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth, store: AccountStore) -> None:
-    """In each of many rounds, two removals at once, of each of the last two admins, leave one admin."""
+async def test_two_removals_at_once_leave_one_admin(own_auth: Auth, store: AccountStore) -> None:
+    """When the last two admins are removed at once, in whatever way, exactly one of them is left."""
     members = [await own_auth.join(role="admin") for _ in range(2)]
     accounts = own_auth.app[ACCOUNTS]
 
@@ -383,7 +383,7 @@ async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth, store
         return await accounts.change(member.id, by, CLIENT, disabled=True) is not None
 
     async def delete(member: Member, _: User | None) -> bool:
-        # what a handler does once the password is checked
+        # what the handler does once the password has been checked
         found = await store.get(member.id)
         async with store.locked_with_admins(member.id) as locked:
             _keep_an_admin(locked, member.id)
@@ -406,7 +406,7 @@ async def test_two_at_once_do_not_take_the_last_two_admins(own_auth: Auth, store
 
 @pytest.mark.parametrize("body", [{"role": "user"}, {"disabled": True}])
 async def test_admins_who_remove_each_other_at_once(own_auth: Auth, body: object) -> None:
-    """Over HTTP, three admins each of whom removes the next at the same moment: one of them is left."""
+    """When three admins remove each other at once over HTTP, at least one of them is left."""
     members = [await own_auth.join(role="admin") for _ in range(3)]
     replies = await asyncio.gather(
         *(
@@ -422,7 +422,7 @@ async def test_admins_who_remove_each_other_at_once(own_auth: Auth, body: object
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth, own: bool) -> None:
-    """An admin who is removed while a request of that admin's waits for its turn is told so, and nothing is done."""
+    """An admin who is demoted while their request waits for a lock gets 403, and nothing changes."""
     boss, admin, member = [await own_auth.join(role="admin") for _ in range(2)] + [await own_auth.join()]
     whom, body = (admin, {"role": "admin"}) if own else (member, {"disabled": True})
     async with own_auth.database.transaction():
@@ -434,8 +434,8 @@ async def test_an_admin_removed_meanwhile_changes_nobody(own_auth: Auth, own: bo
     assert roles == ["admin", "user", "user"]
 
 
-async def test_where_there_is_no_admin_none_is_missed(own_auth: Auth) -> None:
-    """Before there is a first admin the operator may change, and users may delete, whatever account there is."""
+async def test_without_any_admin_every_change_is_allowed(own_auth: Auth) -> None:
+    """Before there is a first admin, the operator can change any account and users can delete their own."""
     member = await own_auth.join()
     accounts = own_auth.app[ACCOUNTS]
     for disabled in (True, False):
@@ -446,8 +446,8 @@ async def test_where_there_is_no_admin_none_is_missed(own_auth: Auth) -> None:
     assert (await own_auth.ask("DELETE", "/me", {"password": PASSWORD}, tokens.account)).status == 204
 
 
-async def test_changes_at_once_do_not_wait_for_each_other(own_auth: Auth) -> None:
-    """A change locks the user and the admins in the order of their ids: who holds one waits for later ones alone."""
+async def test_simultaneous_changes_do_not_deadlock(own_auth: Auth) -> None:
+    """A change locks the user and the admins in the order of their ids, so that no two changes can deadlock."""
     one, other = sorted([await own_auth.join() for _ in range(2)], key=lambda member: member.id)
     await own_auth.database.execute("UPDATE users SET role = 'admin' WHERE id = $1", other.id)
     boss = await own_auth.sign_in(other.email)
@@ -461,7 +461,7 @@ async def test_changes_at_once_do_not_wait_for_each_other(own_auth: Auth) -> Non
 
 
 async def _until_one_waits(auth: Auth) -> None:
-    """Return once a statement of the service waits for a lock."""
+    """Wait until a statement of the service waits for a lock."""
     async with asyncio.timeout(30):
         while not await auth.database.fetchval(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
@@ -471,7 +471,7 @@ async def _until_one_waits(auth: Auth) -> None:
 
 
 async def _outcome(removal: Awaitable[Any]) -> str:
-    """The code of the error, or nothing."""
+    """Await a removal; return the code of its error, or an empty string."""
     try:
         await removal
     except DomainError as problem:
@@ -480,7 +480,7 @@ async def _outcome(removal: Awaitable[Any]) -> str:
 
 
 async def _restore(auth: Auth, rows: Sequence[Any]) -> None:
-    """Make the users what they were."""
+    """Restore the users to these rows."""
     columns = list(rows[0].keys())
     places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")

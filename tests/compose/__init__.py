@@ -1,1 +1,1 @@
-"""The pair as `docker compose up` gives it, built and brought up from nothing. It needs a container engine."""
+"""The pair as `docker compose up` runs it, built and started from nothing. Needs a container engine."""

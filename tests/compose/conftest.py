@@ -1,4 +1,4 @@
-"""One project for the whole run, brought up from nothing; a test that stops something gets it back for the next."""
+"""One compose project for the whole run; what one test stops is started again for the next."""
 
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -13,7 +13,7 @@ _PROJECT = pytest.StashKey[Project]()
 
 @pytest.fixture(scope="session")
 def removed_at_last(pytestconfig: pytest.Config) -> Iterator[Project]:
-    """The project before anything is built. A fixture of its own, so that what fails to come up is still removed."""
+    """The project before anything is built; a separate fixture, so that it is removed even if it fails to start."""
     project = pytestconfig.stash[_PROJECT] = Project()
     yield project
     project.remove()
@@ -21,7 +21,7 @@ def removed_at_last(pytestconfig: pytest.Config) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def brought_up(removed_at_last: Project) -> Project:
-    """The project, built and up from nothing."""
+    """The project, built and started from nothing."""
     removed_at_last.build()
     removed_at_last.up()
     return removed_at_last
@@ -37,15 +37,15 @@ def project(brought_up: Project) -> Project:
 
 @pytest.fixture
 async def pair(project: Project) -> AsyncIterator[Pair]:
-    """A client of the two published base URLs."""
-    # a connection kept open would not outlive the container that it goes to
+    """A client for the two published base URLs."""
+    # a connection that is kept open would break when its container stops
     async with ClientSession(connector=TCPConnector(force_close=True)) as http:
         yield Pair(project.base_url("auth"), project.base_url("posts"), http)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what runs and what it logged with the first failure; later ones mostly follow from it."""
+    """Show the project's state and logs with the first failure; later ones mostly follow from it."""
     report = yield
     project = item.config.stash.get(_PROJECT, None)
     if report.failed and project is not None:

@@ -1,4 +1,4 @@
-"""One compose project of the tests' own, and what can be asked of it."""
+"""A compose project just for the tests, and ways to control and inspect it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class Project:
     """Whether everything runs, as far as we know."""
 
     def base_url(self, service: str) -> str:
-        """Where a service or the console is for a client on this machine."""
+        """The base URL of a service or the console for a client on this machine."""
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def build(self) -> None:
@@ -39,26 +39,26 @@ class Project:
         self.compose("build")
 
     def up(self, *services: str) -> None:
-        """Bring everything up, or only these services and what they depend on, and wait until it is healthy."""
+        """Start everything, or only these services and their dependencies, and wait until they are healthy."""
         self.compose("up", "--detach", "--wait", *services)
         self.whole = not services
 
     def stop(self, *services: str) -> None:
-        """Stop these containers as an operator does: SIGTERM, and SIGKILL when the grace period is over."""
+        """Stop these containers as an operator does: with SIGTERM, then SIGKILL after the grace period."""
         self.whole = False
         self.compose("stop", *services)
 
     def down(self) -> None:
-        """Remove the containers and networks, and keep the volumes."""
+        """Remove the containers and networks but keep the volumes."""
         self.whole = False
         self.compose("down")
 
     def remove(self) -> None:
-        """Leave nothing of the project behind."""
+        """Remove everything that belongs to the project."""
         self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
 
     def state(self) -> str:
-        """Tell what runs and what it logged."""
+        """The state of every container, and the end of the logs."""
         return self.compose("ps", "--all", check=False) + self.compose("logs", "--no-color", "--tail=100", check=False)
 
     def execute(self, service: str, *command: str, given: str = "", user: str | None = None, check: bool = True) -> str:
@@ -67,17 +67,17 @@ class Project:
         return self.compose("exec", "--no-TTY", *as_user, service, *command, given=given, check=check)
 
     def run_inside(self, service: str, script: str, *arguments: str) -> Any:
-        """Run a script of the folder `inside` with a container's own Python, and return the JSON it prints."""
+        """Run a script from the folder `inside` with a container's own Python, and return the JSON it prints."""
         text = (INSIDE / script).read_text(encoding="utf-8")
         return json.loads(self.execute(service, "python", "-", *arguments, given=text))
 
     def container(self, service: str) -> dict[str, Any]:
-        """All that the engine knows of a service's container."""
+        """Everything that the engine knows about a service's container."""
         (ident,) = self.compose("ps", "--all", "--quiet", service).split()
         return self.inspect(ident)
 
     def running(self) -> set[str]:
-        """The services that run."""
+        """The services that are running."""
         return set(self.compose("ps", "--services", "--status=running").split())
 
     def addresses(self, service: str) -> list[str]:
@@ -85,12 +85,12 @@ class Project:
         return [network["IPAddress"] for network in self.container(service)["NetworkSettings"]["Networks"].values()]
 
     def gateways(self) -> list[str]:
-        """The addresses that this machine itself has in the project's networks."""
+        """The addresses of the machine itself in the project's networks."""
         networks = self.docker("network", "ls", "--quiet", f"--filter=label=com.docker.compose.project={self.name}")
         return [config["Gateway"] for ident in networks.split() for config in self.inspect(ident)["IPAM"]["Config"]]
 
     def secrets(self) -> dict[str, str]:
-        """The secrets as text that can be looked for, by what they are."""
+        """The secrets as searchable text, by what they are."""
         keyring = json.loads(self.execute("auth", "cat", "/run/keyring/keyring.json"))
         return {
             "key": keyring["keys"][0]["k"],
@@ -101,7 +101,7 @@ class Project:
         }
 
     def inspect(self, ident: str) -> dict[str, Any]:
-        """All that the engine knows of a container, an image or a network."""
+        """Everything that the engine knows about a container, an image or a network."""
         (known,) = json.loads(self.docker("inspect", ident))
         assert isinstance(known, dict)
         return known
@@ -112,7 +112,7 @@ class Project:
         return self.docker("compose", "--file", file, "--project-name", self.name, *arguments, given=given, check=check)
 
     def docker(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        """Run `docker` and return its standard output; a failure shows all that it printed."""
+        """Run `docker` and return its standard output; a failure shows everything it printed."""
         ports = {f"{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         done = subprocess.run(
             ["docker", *arguments],
@@ -130,7 +130,7 @@ class Project:
 
 
 def connects(host: str, port: int) -> bool:
-    """Whether something on this machine or around it accepts a connection."""
+    """Whether a host accepts a connection on a port."""
     try:
         with socket.create_connection((host, port), timeout=2):
             return True
@@ -139,7 +139,7 @@ def connects(host: str, port: int) -> bool:
 
 
 def _free_ports(count: int) -> Iterable[int]:
-    # all are held at once, so that no two are the same
+    # all stay open until the last is found, so that no two are the same
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
         return [listener.getsockname()[1] for listener in held]

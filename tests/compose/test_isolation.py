@@ -11,8 +11,8 @@ PORTS = {"auth": 8001, "auth-db": 5432, "posts": 8002, "posts-db": 5432, CONSOLE
 @pytest.mark.parametrize(
     ("here", "own"), [("auth", {"auth", "auth-db"}), ("posts", {"posts", "posts-db"}), (CONSOLE, {CONSOLE})]
 )
-def test_no_way_to_another(project: Project, here: str, own: set[str]) -> None:
-    """From inside, what is its own is reached, and nothing of the others: by no name, address or gateway."""
+def test_a_container_reaches_only_its_own(project: Project, here: str, own: set[str]) -> None:
+    """A container reaches itself and its own database, and nothing else by any name, address or gateway."""
 
     def places(services: set[str]) -> set[str]:
         return {
@@ -27,7 +27,7 @@ def test_no_way_to_another(project: Project, here: str, own: set[str]) -> None:
 
 
 def test_published_on_the_loopback_only(project: Project) -> None:
-    """Services and console are published on 127.0.0.1 and on no other address of the machine; databases not at all."""
+    """Services and console are published on 127.0.0.1 only, and databases are not published at all."""
     published = {
         service: [(binding["HostIp"], binding["HostPort"]) for bindings in ports.values() for binding in bindings or ()]
         for service in PORTS
@@ -44,14 +44,14 @@ def test_published_on_the_loopback_only(project: Project) -> None:
 
 
 def test_posts_knows_no_auth(project: Project) -> None:
-    """The posts container is told nothing of where auth is."""
+    """The environment of the posts container doesn't mention auth."""
     told = "\n".join(project.container("posts")["Config"]["Env"])
     assert "posts-db" in told
     assert "auth" not in told
 
 
-async def test_the_console_is_told_where_the_browser_finds_both(project: Project) -> None:
-    """It hands out both published base URLs and no gallery; both services let a page of its origins call them."""
+async def test_the_console_knows_the_published_base_urls(project: Project) -> None:
+    """The console gives out both published base URLs and no gallery, and both services allow its origins by CORS."""
     console = project.base_url(CONSOLE)
     async with ClientSession() as http:
         async with http.get(f"{console}/config.json") as told:
@@ -68,7 +68,7 @@ async def test_the_console_is_told_where_the_browser_finds_both(project: Project
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_database_role_has_no_special_right(project: Project, service: str) -> None:
-    """A service logs in to its own database alone, without any special right; the superuser can't over the network."""
+    """A service can log in only to its own database, without special rights; the superuser can't over the network."""
     assert project.run_inside(service, "log_in.py") == {
         "as itself": "no special right",
         "as itself, another database": "InsufficientPrivilegeError",
@@ -78,7 +78,7 @@ def test_the_database_role_has_no_special_right(project: Project, service: str) 
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_the_database_trusts_no_address(project: Project, database: str) -> None:
-    """Even from 127.0.0.1 inside the container the database asks for the password, and has none for the superuser."""
+    """Even from 127.0.0.1 in its container, the database asks for the password, and the superuser has none."""
     name = database.removesuffix("-db")
 
     def logs_in(user: str, password: str) -> bool:

@@ -1,10 +1,10 @@
-"""The path that every client walks, through the two published base URLs."""
+"""The usual path of a client, through the two published base URLs."""
 
 from tests.api_client import Pair
 
 
 async def test_from_registering_to_reading_a_post(pair: Pair) -> None:
-    """Who registers and logs in at auth can post and read at posts."""
+    """A user who registers and logs in at auth can write and read posts."""
     ada = await pair.sign_up("Ada")
     me = await pair.call("GET", f"{pair.auth}/me", token=ada.token)
     assert (me.status, me.body["email"]) == (200, ada.email)

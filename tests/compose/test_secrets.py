@@ -1,4 +1,4 @@
-"""Who holds which secret."""
+"""Which container holds which secrets."""
 
 import json
 
@@ -13,15 +13,15 @@ HOLDERS = {
 }
 
 
-def test_each_container_finds_its_own_secrets(project: Project) -> None:
-    """Whoever reads every file of a container finds the secrets it works with, and no other."""
+def test_each_container_has_only_its_own_secrets(project: Project) -> None:
+    """The files of a container contain the secrets that it works with, and no others."""
     names = {text: name for name, text in project.secrets().items()}
     found = {
         service: project.execute(
             service,
             *("grep", "-rhoF", "-f", "-", "--devices=skip", "--exclude-dir=proc", "--exclude-dir=sys", "/"),
             given="\n".join(names),
-            check=False,  # some files of an image are for root only
+            check=False,  # some files of an image are readable by root only
         )
         for service in HOLDERS
     }
@@ -29,7 +29,7 @@ def test_each_container_finds_its_own_secrets(project: Project) -> None:
 
 
 def test_secrets_are_mounted_read_only(project: Project) -> None:
-    """A volume with a secret is mounted where it is needed, read-only; only the one-shot container writes it."""
+    """A volume with a secret is mounted only where it is needed, and only the one-shot container can write to it."""
     mounts = {
         service: {
             mount["Name"].removeprefix(f"{project.name}_"): mount["RW"]
@@ -47,23 +47,23 @@ def test_secrets_are_mounted_read_only(project: Project) -> None:
     }
 
 
-def test_made_without_a_network(project: Project) -> None:
-    """The container that makes the secrets has no network, and has ended."""
+def test_secrets_are_made_without_a_network(project: Project) -> None:
+    """The container that makes the secrets has no network, and has exited."""
     made = project.container("secrets")
     assert list(made["NetworkSettings"]["Networks"]) == ["none"]
     assert (made["State"]["Status"], made["State"]["ExitCode"]) == ("exited", 0)
 
 
-def test_strong_and_apart(project: Project) -> None:
-    """The key file is its owner's alone; each secret is of 32 random bytes or more, and no two are the same."""
+def test_secrets_are_strong_and_different(project: Project) -> None:
+    """Only its owner can read the key file; every secret has at least 32 bytes, and no two are the same."""
     assert project.execute("posts", "stat", "-c", "%a %u", "/run/keyring/keyring.json") == "600 10001\n"
     secrets = project.secrets()
     assert len(set(secrets.values())) == len(HOLDERS["auth"] | HOLDERS["posts"]) == len(secrets)
-    assert min(map(len, secrets.values())) >= 43  # what 32 bytes are as base64url
+    assert min(map(len, secrets.values())) >= 43  # the length of 32 bytes in base64url
 
 
-def test_no_secret_where_anyone_looks(project: Project) -> None:
-    """No secret stands in what the engine tells of containers and images, in the composed file, or in a log."""
+def test_no_secret_is_shown(project: Project) -> None:
+    """No secret appears in what the engine shows of containers and images, in the compose file, or in a log."""
     containers = {service: project.container(service) for service in (*HOLDERS, "secrets")}
     images = {container["Image"] for container in containers.values()}
     shown = {
@@ -80,8 +80,8 @@ def test_no_secret_where_anyone_looks(project: Project) -> None:
     assert all(shown.values())
 
 
-def test_every_value_of_the_databases_comes_from_a_file(project: Project) -> None:
-    """No password stands in an environment: it is named by file."""
+def test_passwords_and_keys_come_from_files(project: Project) -> None:
+    """No environment contains a password or a keyring, only the names of files."""
     for service in (*SERVICES, *DATABASES, CONSOLE):
         variables = dict(pair.split("=", 1) for pair in project.container(service)["Config"]["Env"])
         assert [name for name in variables if "PASSWORD" in name and not name.endswith("_FILE")] == []

@@ -1,4 +1,4 @@
-"""What keeps working while something is stopped, and what is still there afterwards."""
+"""What keeps working while something is stopped, and what is kept until it is started again."""
 
 import asyncio
 import time
@@ -11,8 +11,8 @@ from tests.compose.project import CONSOLE, PUBLISHED, Project
 DEADLINE = 30.0
 
 
-async def test_posts_works_on_without_auth(project: Project, pair: Pair) -> None:
-    """With auth and its database stopped, who holds a token lists and creates posts; posts and console stay healthy."""
+async def test_posts_keeps_working_without_auth(project: Project, pair: Pair) -> None:
+    """With auth and its database stopped, a user with a token can use posts, and posts and console stay healthy."""
     ada = await pair.sign_up()
     project.stop("auth", "auth-db")
     stopped = datetime.now(UTC)
@@ -25,8 +25,8 @@ async def test_posts_works_on_without_auth(project: Project, pair: Pair) -> None
         assert (probe["ExitCode"], project.container(service)["State"]["Health"]["Status"]) == (0, "healthy")
 
 
-def test_stops_at_once_when_told(project: Project) -> None:
-    """SIGTERM ends an idle service or console within seconds and with exit status 0."""
+def test_sigterm_stops_at_once(project: Project) -> None:
+    """SIGTERM ends an idle service or console within seconds, with exit status 0."""
     started = time.monotonic()
     project.stop(*PUBLISHED)
     assert time.monotonic() - started < 5
@@ -34,7 +34,7 @@ def test_stops_at_once_when_told(project: Project) -> None:
 
 
 async def test_down_and_up_keeps_everything(project: Project, pair: Pair) -> None:
-    """After `down` and `up`, posts first: the same secrets, tokens that still count, all accounts and posts."""
+    """After `down` and `up`, posts first, secrets, accounts and posts are the same, and tokens still work."""
     ada = await pair.sign_up()
     created = await pair.post(ada.token, "Before")
     secrets = project.secrets()
@@ -52,7 +52,7 @@ async def test_down_and_up_keeps_everything(project: Project, pair: Pair) -> Non
 
 
 async def works(pair: Pair, user: SignedIn) -> None:
-    """Create a post and find it in the list."""
+    """Check that the user can create a post and find it in the list."""
     created = await pair.post(user.token, "Auth is away")
     assert created.status == 201
     listed = await pair.call("GET", f"{pair.posts}/posts", token=user.token)
@@ -61,7 +61,7 @@ async def works(pair: Pair, user: SignedIn) -> None:
 
 
 async def health_probe_after(project: Project, service: str, moment: datetime) -> dict[str, Any]:
-    """Wait for the engine's next health probe of this service."""
+    """Wait for the engine's first health probe of a service after this moment."""
     async with asyncio.timeout(DEADLINE):
         while True:
             last: dict[str, Any] = project.container(service)["State"]["Health"]["Log"][-1]

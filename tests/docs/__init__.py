@@ -1,1 +1,1 @@
-"""What the documents show is taken out of them and run, so that it can't drift from what is true."""
+"""The commands and code in the documents are extracted and run, so that they stay true."""

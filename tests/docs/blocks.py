@@ -1,13 +1,13 @@
-"""What stands in fences in a document, and the closed set of what a fence may be.
+"""The fenced blocks of a document, and the kinds of block that are allowed.
 
-```sh            commands to paste, run in order, all of one document in one shell; each must succeed
-```text, ```json  what the commands before it print; in JSON, line breaks and indentation don't count
-```sh elsewhere  commands that need another set-up; elsewhere.py checks what they name
+```sh            commands to paste; those of one document run in order in one shell, and each must succeed
+```text, ```json  the output of the commands before it; in JSON, line breaks and indentation don't count
+```sh elsewhere  commands that need another set-up; elsewhere.py checks the names in them
 ```text claims   the members of a token's header, and its claims
 ```text tree     files and folders, and what each is for
-```python a.py   a whole file, in the documents whose files a test of their own runs
+```python a.py   a complete file, in a document whose files are run by its own test
 
-Nothing else looks like code: there is no fence without a kind, no indented block and no <pre>.
+Code must not appear in any other form: no fence without a kind, no indented block, no <pre>.
 """
 
 import re
@@ -22,18 +22,18 @@ COMMANDS, ELSEWHERE, OUTPUTS = "sh", "sh elsewhere", ("text", "json")
 TREE, CLAIMS = "text tree", "text claims"
 
 FILES_RUN = ("add-a-service.md",)
-"""Documents whose files are run, by test_add_a_service.py."""
+"""Documents whose files test_add_a_service.py runs."""
 
 _FILE = re.compile(r"\w+ (?P<name>\w+\.\w+)")
 
 
 class Untrue(AssertionError):
-    """A document says what is not so, or what nobody checks."""
+    """A document says something that is wrong, or that no test checks."""
 
 
 @dataclass(frozen=True)
 class Fence:
-    """A fenced block. `line` is that of its opening, counted from 1."""
+    """A fenced block; `line` is the number of its opening line, from 1."""
 
     kind: str
     text: str
@@ -41,35 +41,35 @@ class Fence:
 
     @property
     def file(self) -> str | None:
-        """The name of the file that it shows."""
+        """The name of the file that the block shows, if any."""
         found = _FILE.fullmatch(self.kind)
         return found and found["name"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """Commands, and what they are said to print."""
+    """A block of commands, and the output that the document shows for it."""
 
     commands: Fence
     output: Fence | None
 
 
 def documents() -> list[Path]:
-    """Every document of the project but the changelog: those at the root, and all in docs."""
+    """Every document except the changelog: those at the root, and all in docs."""
     written = (path for path in DOCS.rglob("*.md") if "node_modules" not in path.parts)
     return [*(ROOT / file for file in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(written)]
 
 
 def name(path: Path) -> str:
-    """A file of the project as a person calls it."""
+    """The path of a file, relative to the project."""
     return str(path.relative_to(ROOT))
 
 
 def fences(text: str) -> list[Fence]:
-    """Take a document's fences out of its text.
+    """Find the fenced blocks in a document's text.
 
     Raises:
-        Untrue: something looks like code and is in no fence.
+        Untrue: a fence is not closed, or something outside of all fences looks like code.
     """
     found: list[Fence] = []
     opened: tuple[str, int] | None = None
@@ -84,7 +84,7 @@ def fences(text: str) -> list[Fence]:
         elif opened is not None:
             inside.append(f"{line}\n")
         elif line.lstrip().startswith(("```", "~~~")) or "<pre" in line or _is_indented(line, before):
-            raise Untrue(f"line {number}: code outside of a fence at the margin, which nobody checks: {line}")
+            raise Untrue(f"line {number}: code outside of a fence at the margin is not checked: {line}")
         before = line
     if opened is not None:
         raise Untrue(f"line {opened[1]}: the fence is not closed")
@@ -92,10 +92,10 @@ def fences(text: str) -> list[Fence]:
 
 
 def steps(found: Sequence[Fence]) -> Iterator[Step]:
-    """Pair commands with their outputs.
+    """Pair each block of commands with its output.
 
     Raises:
-        Untrue: an output follows no commands.
+        Untrue: there is an output without commands before it.
     """
     for position, fence in enumerate(found):
         following = found[position + 1] if position + 1 < len(found) else None
@@ -106,7 +106,7 @@ def steps(found: Sequence[Fence]) -> Iterator[Step]:
 
 
 def write_files(document: Path, folder: Path) -> list[Path]:
-    """Write every file that the document shows into the folder, and return their paths in the document's order."""
+    """Write the files that the document shows into the folder, and return their paths in the document's order."""
     written = []
     for fence in fences(document.read_text(encoding="utf-8")):
         if fence.file is not None:

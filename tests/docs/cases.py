@@ -1,4 +1,4 @@
-"""Tokens that each service must judge alike, whatever stack it is written in."""
+"""Valid and invalid tokens that every service must judge alike, whatever stack it is written in."""
 
 import json
 import time
@@ -15,19 +15,19 @@ from tests.attacks.forge import ABSENT
 
 @dataclass(frozen=True)
 class Forger:
-    """Makes tokens with the key that really signs, as only who has the key file can."""
+    """Makes tokens with the real signing key."""
 
     secret: bytes
     kid: str
 
     @classmethod
     def of(cls, keyring: Path, position: int = 0) -> Self:
-        """One with this key of the file."""
+        """Make a forger with the key at this position in the key file."""
         entry = json.loads(keyring.read_text())["keys"][position]
         return cls(decode(entry["k"]), entry["kid"])
 
     def token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token for all three services that differs in this. Numbers in exp, iat and nbf count from now."""
+        """A token for all three services with these changes; exp, iat and nbf are in seconds from now."""
         now = int(time.time())
         times = {name: now + claims.pop(name, start) for name, start in (("iat", -60), ("exp", 840))}
         if "nbf" in claims:
@@ -36,23 +36,23 @@ class Forger:
         return forge.token({**forge.HEADER, "kid": self.kid, **(header or {})}, whole, secret=self.secret)
 
     def without(self, claim: str) -> str:
-        """A token that lacks this claim."""
+        """A token without this claim."""
         head, payload, _ = self.token().split(".")
         claims = json.loads(decode(payload))
         del claims[claim]
         return self.signed(head, forge.encoded(claims))
 
     def signed(self, head: str, payload: str, digest: str = "sha256") -> str:
-        """A token of these segments."""
+        """A token with these segments and a valid signature."""
         return f"{head}.{payload}.{forge.sign(f'{head}.{payload}', self.secret, digest)}"
 
     def under_sha512(self) -> str:
-        """A token well signed with the key, but by another algorithm."""
+        """A token that is correctly signed with the key, but with another algorithm."""
         head, payload, _ = self.token({"alg": "HS512"}).split(".")
         return self.signed(head, payload, "sha512")
 
     def unsigned(self, alg: str) -> str:
-        """A token that says that it needs no signature, and has none."""
+        """A token without a signature, with this `alg` in its header."""
         return self.token({"alg": alg}).rpartition(".")[0] + "."
 
     def altered(self, segment: int, change: Callable[[dict[str, Any]], None]) -> str:
@@ -66,7 +66,7 @@ class Forger:
 
 @dataclass(frozen=True)
 class Case:
-    """A token, and what the third service answers; code None means that it is good."""
+    """A token, and the error code that the third service answers with, or None if it accepts the token."""
 
     name: str
     code: str | None

@@ -1,7 +1,6 @@
-"""Commands that need another set-up than the running pair: each line must name what is there.
+"""Commands that need another set-up than the running pair: everything that they name must exist.
 
-They are run for real by tests/dev, tests/compose and the tests of the command line. `…` and words in capitals stand for
-what the reader puts there.
+They are run by tests/dev, tests/compose and the tests of the command line. `…` and words in capitals are placeholders.
 """
 
 import re
@@ -30,7 +29,7 @@ SETTINGS = {
     reader: {name.upper(): ... if field.is_required() else field.default for name, field in kind.model_fields.items()}
     for reader, kind in _READERS.items()
 }
-"""What each of the three reads: variables and their defaults, `...` for one that has none."""
+"""The environment variables that each of the three reads, with their defaults (`...` if required)."""
 
 _VARIABLE = re.compile(r"([A-Z_]+)=\S+")
 _SUBCOMMANDS = ("up", "down", "stop", "start", "exec", "logs", "ps")
@@ -41,10 +40,10 @@ def check(fence: Fence, files: Sequence[str]) -> None:
 
     Args:
         fence: The block.
-        files: Python files that the document shows.
+        files: The Python files that the document shows.
 
     Raises:
-        Untrue: a line names what is not there, or is of no known form.
+        Untrue: a line is an unknown command, or names something that doesn't exist.
     """
     for number, line in enumerate(fence.text.splitlines(), fence.line + 1):
         try:
@@ -54,10 +53,10 @@ def check(fence: Fence, files: Sequence[str]) -> None:
 
 
 def check_prose(text: str) -> None:
-    """Check the `make …` that stand in the text.
+    """Check every `make …` in the prose.
 
     Raises:
-        Untrue: there is no such target or variable.
+        Untrue: a target or variable doesn't exist.
     """
     for command in re.findall(r"`(make(?: [^`…]+)?)(?: …)?`", text):
         _command(command.split(), ())
@@ -73,7 +72,7 @@ def _command(words: Sequence[str], files: Sequence[str]) -> None:
                 if _VARIABLE.fullmatch(word):
                     _known_variable(word)
                 elif word not in TARGETS:
-                    raise Untrue(f"no target {word} with a help text in the Makefile")
+                    raise Untrue(f"the Makefile has no target {word} with a help text")
         case ["docker", "compose", subcommand, *rest] if subcommand in _SUBCOMMANDS:
             _compose(subcommand, [word for word in rest if not word.startswith("-")], files)
         case ["python" | ".venv/bin/python", "-m", "auth_service", *rest]:
@@ -85,7 +84,7 @@ def _command(words: Sequence[str], files: Sequence[str]) -> None:
         case [".ci/run"]:
             assert (ROOT / ".ci" / "run").exists()
         case _:
-            raise Untrue("nobody knows this command")
+            raise Untrue("unknown command")
 
 
 def _compose(subcommand: str, words: Sequence[str], files: Sequence[str]) -> None:
@@ -101,10 +100,10 @@ def _parsed(arguments: Sequence[str]) -> None:
     try:
         _parser().parse_args(arguments)
     except SystemExit:
-        raise Untrue("the command line is not understood") from None
+        raise Untrue("the command line is invalid") from None
 
 
 def _known_variable(assignment: str) -> None:
     name = assignment.partition("=")[0]
     if not any(name in settings for settings in SETTINGS.values()) and not re.search(rf"\b{name}\b", MAKEFILE):
-        raise Untrue(f"nobody reads {name}")
+        raise Untrue(f"nothing reads {name}")

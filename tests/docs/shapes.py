@@ -1,8 +1,8 @@
-"""Two outputs compared, where ids, keys and times are another's each time.
+"""Compare two outputs in which ids, keys and times vary.
 
-A value that varies must have its shape: where the real output has a UUID, the document has one. And values belong
-together: one that stands twice in a document stands twice in the real output, and two that differ, differ. A part of a
-token is decoded, and compared inside.
+A value that varies must have the right shape: where the real output has a UUID, the document has one too. Equal values
+in a document must be equal in the real output, and different ids and keys must differ. Segments of tokens are decoded
+and compared the same way.
 """
 
 import json
@@ -17,7 +17,7 @@ _BASE64URL = "[A-Za-z0-9_-]"
 _BEGIN, _END = rf"(?<!{_BASE64URL})", rf"(?!{_BASE64URL})"
 _DISTANCE = r"(?:\d+ (?:d|h|min|s) )+"
 
-# the first that fits counts; what is not here must be the same to the letter
+# the first that matches counts; all other text must be identical
 _SHAPES = {
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "part": rf"{_BEGIN}eyJ{_BASE64URL}{{20,}}",
@@ -37,17 +37,17 @@ _KID = rf"{_BASE64URL}{{16}}"
 _MEASURED = r"\d+(?:\.\d+)?(?= (?:s|packages)\b)"
 
 _UNIQUE = ("uuid", "part", "refresh_token", "signature", "request_id", "kid", "password_hash")
-"""Two of these that differ in the document must not be the same in truth."""
+"""If two of these differ in the document, they must differ in the real output."""
 
 _LOOSE = ("second", "past", "future", "measured")
-"""A clock may have moved on between two of these."""
+"""These may change between two commands, so equal values need not stay equal."""
 
 
 class Comparison:
-    """Compares a document's outputs with the real ones, in their order.
+    """Compares a document's outputs with the real ones, in order.
 
     Args:
-        kid: The id of the key that really signs.
+        kid: The id of the real signing key.
         measured: Whether durations and sizes vary too.
     """
 
@@ -77,7 +77,7 @@ class Comparison:
 
     def _line(self, shown: str | None, real: str | None) -> None:
         if shown is None or real is None:
-            raise Untrue("there is one line more in the other")
+            raise Untrue("one output has more lines than the other")
         pattern, values, end = "", [], 0
         for found in self._varies.finditer(real):
             name = str(found.lastgroup)
@@ -95,23 +95,23 @@ class Comparison:
             return
         if shown.endswith(_CUT):
             if not real.startswith(shown.removesuffix(_CUT)):
-                raise Untrue(f"{shown} is not how {real} begins")
+                raise Untrue(f"{real} does not begin with {shown}")
             return
         if name == "numeric_date":
             self._numeric_date(int(shown), int(real))
         elif self._real_of.setdefault((name, shown), real) != real:
             raise Untrue(f"{shown} stands for {self._real_of[name, shown]}, and for {real}")
         elif name in _UNIQUE and self._shown_of.setdefault((name, real), shown) != shown:
-            raise Untrue(f"{shown} and {self._shown_of[name, real]} are the same in truth: {real}")
+            raise Untrue(f"{shown} and {self._shown_of[name, real]} are the same in the real output: {real}")
         elif name == "part":
             self._line(_decoded(shown), _decoded(real))
 
     def _numeric_date(self, shown: int, real: int) -> None:
-        """The first of an output is any; the others are as far from it as in truth."""
+        """Check that the distance from the output's first date is the same as in the real output."""
         if self._since is None:
             self._since = shown, real
         if shown - self._since[0] != real - self._since[1]:
-            raise Untrue(f"{shown} is {shown - self._since[0]} s after the first one, {real} {real - self._since[1]} s")
+            raise Untrue(f"{shown} is {shown - self._since[0]} s after the first, {real} is {real - self._since[1]} s")
 
 
 def _lines(kind: str, text: str) -> list[str]:
@@ -121,7 +121,7 @@ def _lines(kind: str, text: str) -> list[str]:
 
 
 def _values(text: str) -> Iterator[object]:
-    """JSON values, one after another."""
+    """Yield JSON values that follow each other."""
     rest = text.strip()
     while rest:
         try:
@@ -136,4 +136,4 @@ def _decoded(part: str) -> str:
     try:
         return decode(part).decode()
     except ValueError:
-        raise Untrue(f"{part} is no part of a token") from None
+        raise Untrue(f"{part} is not a segment of a token") from None

@@ -1,12 +1,12 @@
-"""A document's commands, run in one shell against a pair of its own.
+"""Run a document's commands in one shell, against a pair of services started for it.
 
-What stands in the documents and is another here, all of it:
+These are the only differences from what the document shows:
 
-- http://127.0.0.1:8001 and :8002 are the addresses of this pair, in the commands and back again in what they print.
-- `.data` and `.venv` are in the folder that the shell is in; the first holds the key file of this pair, the second is
-  the virtual environment that the tests run in.
-- `make stop-auth` and `make start-auth`, each in a fence of its own, end and start this pair's auth process. What make
-  really does is tested in tests/dev.
+- http://127.0.0.1:8001 and :8002 are replaced by the addresses of this pair, and back again in the output.
+- `.data` and `.venv` are in the shell's working directory; the first holds the key file of this pair, the second is the
+  virtual environment of the tests.
+- `make stop-auth` and `make start-auth`, each in its own fence, stop and start this pair's auth process. The real
+  targets are tested in tests/dev.
 """
 
 import os
@@ -28,8 +28,8 @@ class Machine:
     """Both services as processes, and a shell.
 
     Args:
-        folder: Where the shell is; empty.
-        databases: An empty one for each service, by its name.
+        folder: An empty folder, in which the shell runs.
+        databases: The URL of an empty database for each service, by name.
     """
 
     def __init__(self, folder: Path, databases: Mapping[str, str]) -> None:
@@ -44,7 +44,7 @@ class Machine:
 
     @contextmanager
     def running(self) -> Iterator["Machine"]:
-        """Have it up for as long as the block lasts."""
+        """Run the services and the shell for the duration of the block."""
         with ExitStack() as stack, (self._folder / "services.log").open("wb") as log:
             self._log = log
             stack.callback(lambda: service_process.stop(list(self._services.values())))
@@ -61,10 +61,10 @@ class Machine:
             yield self
 
     def run(self, commands: Fence) -> str:
-        """Run a block's commands and return what they print, on both streams.
+        """Run a block's commands and return their output, stdout and stderr together.
 
         Raises:
-            Untrue: one of them fails.
+            Untrue: a command fails.
         """
         match commands.text:
             case "make stop-auth\n":

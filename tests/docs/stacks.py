@@ -1,4 +1,4 @@
-"""The document's verifiers for foreign stacks, running: each is given tokens and says what it makes of them."""
+"""The document's verifiers for other stacks, wrapped so that tests can pass them tokens."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ class Stack(Protocol):
     """Verifies tokens for the audience `notes`."""
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """What the token says, or None where it is refused. Anything else that goes wrong is raised."""
+        """Return the token's claims, or None if it is refused. Any other failure is raised."""
 
 
 class PyJwt:
-    """verify.py, loaded into this process."""
+    """verify.py, loaded into the test process."""
 
     def __init__(self, folder: Path, keyring: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -39,7 +39,7 @@ class PyJwt:
             self._verify: Callable[[str], dict[str, Any]] = runpy.run_path(str(folder / "verify.py"))["verify"]
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """As Stack says."""
+        """Return the claims, or None; see `Stack`."""
         try:
             return self._verify(token)
         except jwt.InvalidTokenError:
@@ -47,18 +47,18 @@ class PyJwt:
 
 
 class Node:
-    """verify.mjs in a process of its own, asked line by line."""
+    """verify.mjs in its own process, which reads one token per line."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """As Stack says."""
+        """Return the claims, or None; see `Stack`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(token).encode() + b"\n")
         line = await asyncio.wait_for(self._process.stdout.readline(), ANSWER_SECONDS)
-        assert line, "verify.mjs ended on something that is no refusal"
+        assert line, "verify.mjs ended instead of refusing the token"
         answer: dict[str, Any] = json.loads(line)
         assert answer.keys() in ({"claims"}, {"refused"})
         return answer.get("claims")
@@ -66,7 +66,7 @@ class Node:
 
 @asynccontextmanager
 async def node(folder: Path, keyring: Path) -> AsyncIterator[Node]:
-    """Start verify.mjs; its library is installed beside it, exactly as the lock file has it."""
+    """Start verify.mjs, with its library installed beside it from the lock file."""
     for name in ("package.json", "package-lock.json"):
         shutil.copy(LOCKED / name, folder)
     shutil.copy(ASK, folder)
@@ -98,7 +98,7 @@ async def node(folder: Path, keyring: Path) -> AsyncIterator[Node]:
 
 
 def at_hand() -> list[object]:
-    """The stacks that this machine can run, as parameters: PyJWT, and Node if it is installed. CI must have it."""
+    """The stacks to test, as parameters: PyJWT, and Node if it is installed. In CI, Node is required."""
     node = [pytest.param("Node", marks=pytest.mark.slow)] if "CI" in os.environ or _node_is_there() else []
     return ["PyJWT", *node]
 

@@ -1,4 +1,4 @@
-"""docs/add-a-service.md, as whoever follows it would find it."""
+"""docs/add-a-service.md, followed step by step."""
 
 import asyncio
 import json
@@ -30,18 +30,18 @@ STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Notes:
-    """The third service, running, and the client to ask it with."""
+    """The running third service, and a client for it."""
 
     url: str
     keyring: Path
     pair: Pair
 
     async def read(self, token: str | None) -> Reply:
-        """GET /notes."""
+        """Send GET /notes."""
         return await self.pair.call("GET", f"{self.url}/notes", token=token)
 
     async def write(self, token: str, **note: object) -> Reply:
-        """POST /notes."""
+        """Send POST /notes."""
         return await self.pair.call("POST", f"{self.url}/notes", note, token)
 
 
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, keyring_file: Path) -> Path
 
 @pytest.fixture(scope="module")
 async def trio(pair: Pair, keyring_file: Path, database_server: Server) -> AsyncIterator[Pair]:
-    """The pair, but with an auth service that was told of the third one."""
+    """The pair, with an auth service that also issues tokens for the third service."""
     database = await database_server.create_database()
     audiences = "auth,posts,notes"
     async with (
@@ -69,7 +69,7 @@ async def trio(pair: Pair, keyring_file: Path, database_server: Server) -> Async
 
 @pytest.fixture(scope="module")
 async def notes(trio: Pair, folder: Path) -> AsyncIterator[Notes]:
-    """notes.py as a process of its own."""
+    """notes.py, running as a process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,13 +81,13 @@ async def notes(trio: Pair, folder: Path) -> AsyncIterator[Notes]:
 
 @contextmanager
 def started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run notes.py, and end it as an operator would."""
+    """Run notes.py for the duration of the block, then stop it with SIGTERM."""
     with (folder / "notes.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(folder / "notes.py")],
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),  # the file is not at the root here
+                "PYTHONPATH": str(ROOT),  # because the file is not in the project's root here
                 "PYTHONWARNINGS": "error",
                 "JWT_KEYRING_FILE": str(folder / "keyring.json"),
                 "PORT": str(port),
@@ -106,7 +106,7 @@ def started(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def until_ready(notes: Notes, process: subprocess.Popen[bytes]) -> None:
-    """Wait until it serves."""
+    """Wait until the service is ready."""
     async with asyncio.timeout(START_SECONDS):
         while True:
             assert process.poll() is None, (notes.keyring.with_name("notes.log")).read_text()
@@ -119,7 +119,7 @@ async def until_ready(notes: Notes, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module", params=stacks.at_hand())
 async def stack(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Stack]:
-    """Each foreign stack that can run here."""
+    """Each of the other stacks that can run here."""
     keyring = folder / "keyring.json"
     if request.param == "PyJWT":
         yield stacks.PyJwt(folder, keyring)
@@ -130,24 +130,24 @@ async def stack(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[S
 
 @pytest.fixture
 def forger(folder: Path) -> Forger:
-    """Somebody who has the key."""
+    """A forger who has the pair's key."""
     return Forger.of(folder / "keyring.json")
 
 
 def test_the_document_shows_three_whole_files(tmp_path: Path) -> None:
-    """The Python files of the document pass the linter and have the formatter's form, as all code here."""
+    """The document shows three complete files, and the Python ones pass the linter and the formatter."""
     files = write_files(DOCUMENT, tmp_path)
     assert [file.name for file in files] == ["notes.py", "verify.py", "verify.mjs"]
     python = [str(file) for file in files if file.suffix == ".py"]
     settings = ["--no-cache", "--config", str(ROOT / "pyproject.toml")]
-    # an example has no folder that is a package, and says in the text what it does
+    # the examples are not in a package, and are explained in the document instead of in docstrings
     ruff = [sys.executable, "-m", "ruff"]
     subprocess.run([*ruff, "check", *settings, "--ignore", "INP001,D1", *python], cwd=ROOT, check=True)
     subprocess.run([*ruff, "format", *settings, "--check", *python], cwd=ROOT, check=True)
 
 
 def test_the_lock_file_pins_by_hash_and_names_no_registry() -> None:
-    """Each package of the lock file has its hash, and none has an address to be fetched from."""
+    """Each package in the lock file has a hash but no URL."""
     packages = json.loads((stacks.LOCKED / "package-lock.json").read_text())["packages"]
     del packages[""]
     assert packages
@@ -157,7 +157,7 @@ def test_the_lock_file_pins_by_hash_and_names_no_registry() -> None:
 
 
 async def test_one_token_works_at_all_three(notes: Notes) -> None:
-    """A user signs in once, and the same token is good at auth, at posts and at the third service."""
+    """A user signs in once, and the token is accepted by auth, by posts and by the third service."""
     user = await notes.pair.sign_up()
     assert (await notes.pair.call("GET", f"{notes.pair.auth}/me", token=user.token)).status == 200
     assert (await notes.pair.post(user.token)).status == 201
@@ -166,7 +166,7 @@ async def test_one_token_works_at_all_three(notes: Notes) -> None:
 
 
 async def test_a_scope_of_its_own(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the service's own scope it is 403; once auth gives it, a new token may write what is its user's own."""
+    """Writing requires the third service's own scope; after auth grants it, users who log in write their own notes."""
     before = await notes.pair.sign_up()
     refused = await notes.write(before.token, text="Milk")
     assert (refused.status, refused.code) == (403, "scope_missing")
@@ -181,8 +181,8 @@ async def test_a_scope_of_its_own(notes: Notes, monkeypatch: pytest.MonkeyPatch)
     assert (await notes.read(other.token)).body == []
 
 
-async def test_the_pair_that_was_not_told_of_it(notes: Notes, pair: Pair) -> None:
-    """A token of an auth service that does not sign for the third service is refused there, with the mend."""
+async def test_a_token_without_its_audience(notes: Notes, pair: Pair) -> None:
+    """The third service refuses a token without its audience and hints at the setting to change."""
     user = await pair.sign_up()
     refused = await notes.read(user.token)
     assert (refused.status, refused.code) == (401, "token_audience_wrong")
@@ -190,7 +190,7 @@ async def test_the_pair_that_was_not_told_of_it(notes: Notes, pair: Pair) -> Non
 
 
 async def test_no_token(notes: Notes) -> None:
-    """Without a token the third service answers 401 and a challenge that tells of no error."""
+    """Without a token, the third service answers 401 and a challenge without an error code."""
     refused = await notes.read(None)
     assert (refused.status, refused.code) == (401, "token_missing")
     assert refused.headers["WWW-Authenticate"] == 'Bearer realm="notes"'
@@ -198,7 +198,7 @@ async def test_no_token(notes: Notes) -> None:
 
 
 async def test_its_other_errors_have_the_same_form(notes: Notes, forger: Forger) -> None:
-    """An unknown address, another method and a wrong body are problem+json at the third service too."""
+    """In the third service too, errors about the path, method and body are problem+json."""
     token = forger.token(scope="notes:write")
     for reply, status, code in (
         (await notes.pair.call("GET", f"{notes.url}/nowhere"), 404, "not_found"),
@@ -213,7 +213,7 @@ async def test_its_other_errors_have_the_same_form(notes: Notes, forger: Forger)
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_the_third_service(notes: Notes, forger: Forger, case: Case) -> None:
-    """The third service believes a good token, and answers a bad one 401 with its code and a challenge."""
+    """The third service accepts a valid token, and answers an invalid one with 401, a code and a challenge."""
     reply = await notes.read(case.make(forger))
     if case.code is None:
         assert reply.status == 200
@@ -225,12 +225,12 @@ async def test_the_third_service(notes: Notes, forger: Forger, case: Case) -> No
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_foreign_stack(stack: Stack, forger: Forger, case: Case) -> None:
-    """Another library, set up as the document says, believes and refuses the same tokens."""
+    """Another library, set up as the document says, accepts and refuses the same tokens."""
     assert (await stack.claims(case.make(forger)) is not None) == (case.code is None)
 
 
 async def test_a_foreign_stack_reads_a_real_token(stack: Stack, trio: Pair, pair: Pair) -> None:
-    """What the auth service signed says the same in a foreign stack; what it signed for others is refused."""
+    """Another stack reads the claims of a token from the auth service, and refuses a token for other audiences."""
     user = await trio.sign_up("Zoë 🦊")
     claims = await stack.claims(user.token)
     assert claims is not None
@@ -239,14 +239,14 @@ async def test_a_foreign_stack_reads_a_real_token(stack: Stack, trio: Pair, pair
     assert await stack.claims((await pair.sign_up()).token) is None
 
 
-async def test_bytes_that_are_no_text(stack: Stack) -> None:
-    """Bytes that are no UTF-8, as frameworks pass them on from a header, are a refusal and no crash."""
+async def test_invalid_utf8(stack: Stack) -> None:
+    """A token with invalid UTF-8, as frameworks pass it on from a header, is refused without a crash."""
     assert await stack.claims("\udcff.\udcff.\udcff") is None
 
 
 @pytest.mark.slow
 async def test_rotation(notes: Notes, stack: Stack) -> None:
-    """A key that is added is believed at once and one that is taken away no longer, without any restart."""
+    """Tokens are accepted once their key is added and refused once it is removed, without a restart."""
     kid = keys.add(notes.keyring)
     token = Forger.of(notes.keyring, position=-1).token()
     try:
@@ -255,7 +255,7 @@ async def test_rotation(notes: Notes, stack: Stack) -> None:
             while (await notes.read(token)).status != 200:
                 await asyncio.sleep(0.05)
         ready = await notes.pair.call("GET", f"{notes.url}/health/ready")
-        assert not list(keys.unready(kid, {notes.url: ready.body})), "it could be promoted"
+        assert not list(keys.unready(kid, {notes.url: ready.body})), "the key could not be promoted"
     finally:
         keys.retire(notes.keyring, kid, time.time(), token_seconds=0)
     assert await stack.claims(token) is None

@@ -1,4 +1,4 @@
-"""The tables of docs/errors.md about tokens are the table of checks."""
+"""The tables about tokens in docs/errors.md match the checks in the code."""
 
 import re
 from collections import defaultdict
@@ -18,8 +18,8 @@ def numbers(text: str) -> list[int]:
     return found
 
 
-def test_the_thirteen_checks_are_documented_as_they_are() -> None:
-    """Each check has a row with its number, name, sentence and codes, in the order in which they run."""
+def test_the_thirteen_checks_are_documented() -> None:
+    """Each check has a row with its number, name, sentence and codes, in the order in which the checks run."""
     shown = re.findall(r"^\| (\d{1,2}) \| (.+?) \| (.+?) \| (.+?) \|$", DOCUMENT, re.MULTILINE)
     assert shown == [
         (str(check.number), check.name, check.sentence, ", ".join(f"`{error.code}`" for error in check.errors))
@@ -28,7 +28,7 @@ def test_the_thirteen_checks_are_documented_as_they_are() -> None:
 
 
 def test_each_code_names_the_checks_that_raise_it() -> None:
-    """The row of a token's code lists every check that can answer with it, and no other."""
+    """The row of each token code lists exactly the checks that raise it."""
     shown = {
         code: numbers(checks)
         for code, checks in re.findall(r"^\| \d{3} \| `(token_\w+)` \| ([\d–, ]+) \|", DOCUMENT, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The documents are true: their commands are run, and what they show is what comes out."""
+"""The commands in the documents work and print what is shown."""
 
 import json
 import re
@@ -20,11 +20,11 @@ from tests.docs.shell import ADDRESSES, Machine
 from tests.postgres import Server
 
 INSTALLS = "virtual environment: "
-"""How the lines begin that tests/dev/test_environment.py compares."""
+"""The beginning of the lines that tests/dev/test_environment.py compares."""
 
 
 def text(document: Path) -> str:
-    """What stands in it."""
+    """Read a document."""
     return document.read_text(encoding="utf-8")
 
 
@@ -35,17 +35,17 @@ every = pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 
 @dataclass(frozen=True)
 class Transcript:
-    """What the commands of a document really printed, and the id of the key that signed."""
+    """The real output of a document's commands, and the id of the signing key."""
 
     document: Path
     printed: Sequence[str]
     kid: str
 
     def compare(self, document: str) -> None:
-        """Compare the outputs that this text shows with what was printed.
+        """Compare the outputs in this text with the real ones.
 
         Raises:
-            Untrue: an output is not what its commands print.
+            Untrue: an output differs.
         """
         comparison = Comparison(self.kid)
         ran = [step for step in steps(fences(document)) if step.commands.kind == COMMANDS]
@@ -58,7 +58,7 @@ class Transcript:
 async def transcript(
     request: pytest.FixtureRequest, database_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Transcript]:
-    """Each document that has commands, run from its beginning to its end on a pair of its own."""
+    """Each document with commands, run from beginning to end on its own pair of services."""
     databases = {service: await database_server.create_database() for service in ADDRESSES}
     with Machine(tmp_path_factory.mktemp("document"), databases).running() as machine:
         printed = [machine.run(fence) for fence in fences(text(request.param)) if fence.kind == COMMANDS]
@@ -69,9 +69,9 @@ async def transcript(
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """What `make run` prints the first time until it says how to use it, and the id of the key that it made.
+    """The output of the first `make run`, up to the start-up time, and the id of the new key.
 
-    The ports are those of the documents again, and where the project lies is left out, as the README leaves it out.
+    As in the README, the ports are the default ones and paths are relative to the project.
     """
     data = tmp_path_factory.mktemp("project") / ".data"
     with serving(data, keep=False) as run:
@@ -83,74 +83,74 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def first_run_shown(document: str) -> list[Step]:
-    """Where the document shows what `make run` prints."""
+    """The steps of the document that show the output of `make run`."""
     return [step for step in steps(fences(document)) if step.commands.kind == ELSEWHERE and step.output]
 
 
 def compare_first_run(document: str, first_run: tuple[str, str]) -> None:
-    """Compare what the document shows of `make run` with what it printed; sizes and durations may be others.
+    """Compare the output of `make run` in the document with the real one; sizes and durations may differ.
 
     Raises:
-        Untrue: they differ.
+        Untrue: anything else differs.
     """
     printed, kid = first_run
     for step in first_run_shown(document):
         assert step.output is not None
         if step.commands.text != "make run\n":
-            raise Untrue(f"line {step.output.line}: an output that nobody compares")
+            raise Untrue(f"line {step.output.line}: an output that no test compares")
         started = "".join(line for line in step.output.text.splitlines(keepends=True) if not line.startswith(INSTALLS))
         Comparison(kid, measured=True).compare(replace(step.output, text=started), printed)
 
 
 def check_fences(document: Path, found: Sequence[Fence]) -> None:
-    """Check that each fence is of a kind that some test takes care of.
+    """Check that each fence is of a kind that some test checks.
 
     Raises:
-        Untrue: one is not.
+        Untrue: a fence is not.
     """
     known = (COMMANDS, ELSEWHERE, *OUTPUTS, blocks.TREE, blocks.CLAIMS)
     for fence in found:
         is_run = fence.file is not None and document.name in FILES_RUN
         if fence.kind not in known and not is_run:
-            raise Untrue(f"line {fence.line}: no test knows what to do with a fence of the kind {fence.kind!r}")
+            raise Untrue(f"line {fence.line}: no test checks a fence of the kind {fence.kind!r}")
     list(steps(found))
 
 
 @every
 def test_each_fence_is_of_a_known_kind(document: Path) -> None:
-    """Whatever looks like code is in a fence, and there is a rule for each kind of fence."""
+    """All code in a document is in fences of known kinds."""
     check_fences(document, fences(text(document)))
 
 
 @pytest.mark.slow
 def test_the_commands_print_what_is_shown(transcript: Transcript) -> None:
-    """Every command of the document works, and prints what stands below it."""
+    """Every command in the document succeeds and prints what is shown below it."""
     transcript.compare(text(transcript.document))
 
 
 @pytest.mark.slow
 def test_make_run_prints_what_is_shown(first_run: tuple[str, str]) -> None:
-    """The first `make run` prints what the README shows of it."""
+    """The first `make run` prints what the README shows."""
     assert first_run_shown(text(ROOT / "README.md"))
     for document in DOCUMENTS:
         compare_first_run(text(document), first_run)
 
 
 @every
-def test_commands_for_elsewhere_name_what_is_there(document: Path) -> None:
-    """Targets of make, services of compose, subcommands, options and variables that a document names are there."""
+def test_commands_for_elsewhere_name_only_what_exists(document: Path) -> None:
+    """All make targets, compose services, subcommands, options and variables in a document exist."""
     found = fences(text(document))
     files = [fence.file for fence in found if fence.file]
     for fence in found:
-        # in the shell of the tests, make is another: see shell.py
+        # shell.py replaces make, so its targets are checked here
         if fence.kind == ELSEWHERE or (fence.kind == COMMANDS and fence.text.startswith("make ")):
             elsewhere.check(fence, files)
     elsewhere.check_prose(text(document))
 
 
 @every
-def test_the_tree_is_there(document: Path) -> None:
-    """Each folder and Python file that a tree names is where it says."""
+def test_the_tree_is_real(document: Path) -> None:
+    """Each folder and Python file in a tree exists."""
     for fence in fences(text(document)):
         for line in fence.text.splitlines() if fence.kind == blocks.TREE else ():
             folder, about = line.split(maxsplit=1)
@@ -159,7 +159,7 @@ def test_the_tree_is_there(document: Path) -> None:
 
 
 async def test_the_claims_are_those_of_a_token(pair: Pair) -> None:
-    """Where a document lists what is in a token, it lists all of it and nothing else, and for how long it lives."""
+    """A document that lists a token's members lists all of them and no others, with the right lifetime."""
     header, payload = (json.loads(decode(part)) for part in (await pair.sign_up()).token.split(".")[:2])
     lists = [fence for document in DOCUMENTS for fence in fences(text(document)) if fence.kind == blocks.CLAIMS]
     assert lists
@@ -172,7 +172,7 @@ async def test_the_claims_are_those_of_a_token(pair: Pair) -> None:
 
 @pytest.mark.slow
 def test_a_change_in_an_output_is_noticed(transcript: Transcript) -> None:
-    """With another member, code, status or word, with a line more or less, an output is not what was printed."""
+    """The comparison notices any change in an output: a member, code, status or word, or a line more."""
     document = text(transcript.document)
     lines = document.splitlines(keepends=True)
     changes = 0
@@ -189,7 +189,7 @@ def test_a_change_in_an_output_is_noticed(transcript: Transcript) -> None:
 
 
 def changes_of(output: str) -> list[str]:
-    """The output with each name, each short number and each line changed, one at a time."""
+    """Copies of the output with one change each: a name, a short number or an extra line."""
     changed = [
         output[: found.start()] + replacement + output[found.end() :]
         for pattern, replacement in (
@@ -216,8 +216,8 @@ def changes_of(output: str) -> list[str]:
         ("```sh\nls\n", "not closed"),
     ],
 )
-def test_what_nobody_checks_is_refused(document: str, fault: str) -> None:
-    """There is no way to write code into a document past the rules."""
+def test_code_that_no_test_checks_is_refused(document: str, fault: str) -> None:
+    """Code outside of fences, fences of unknown kinds and outputs without commands are refused."""
     with pytest.raises(Untrue, match=fault):
         check_fences(ROOT / "README.md", fences(document))
 
@@ -236,15 +236,15 @@ def test_what_nobody_checks_is_refused(document: str, fault: str) -> None:
         "rm -rf .",
     ],
 )
-def test_a_command_that_is_not_there_is_noticed(line: str) -> None:
-    """A command for elsewhere that names what is not there, or that nobody knows, is refused."""
+def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
+    """An unknown command, or one that names something that doesn't exist, is refused."""
     with pytest.raises(Untrue):
         elsewhere.check(Fence(ELSEWHERE, f"{line}\n", 1), ["notes.py"])
 
 
 @pytest.mark.slow
-def test_another_first_run_is_noticed(first_run: tuple[str, str]) -> None:
-    """A line of `make run` that the README does not have, or has otherwise, is noticed."""
+def test_a_different_first_run_is_noticed(first_run: tuple[str, str]) -> None:
+    """The comparison notices a line of `make run` that the README lacks or shows differently."""
     document = text(ROOT / "README.md")
     for old, new in (
         ("[2/3] key file", "[2/3] a key"),
@@ -274,8 +274,8 @@ def test_another_first_run_is_noticed(first_run: tuple[str, str]) -> None:
         ("eyJzdWIiOiAj…", "eyJzdWIiOiAiQWRhIiwgIm5hbWUiOiAxfQ", False),
     ],
 )
-def test_what_varies_has_its_shape(shown: str, real: str, same: bool) -> None:
-    """Ids, keys and times may be others, but have their form, stay together, and are decoded where they are a token."""
+def test_values_may_vary_within_their_shape(shown: str, real: str, same: bool) -> None:
+    """Ids, keys and times may differ but must keep their shape and relations, also inside tokens."""
     comparison = Comparison("k" * 16)
     if same:
         comparison.compare(Fence("text", shown, 1), real)

@@ -1,4 +1,4 @@
-"""What a document points to is there, and each figure can be read by everybody."""
+"""Links in documents lead somewhere, and figures are accessible."""
 
 import re
 from pathlib import Path
@@ -15,19 +15,19 @@ _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 def prose(document: Path) -> str:
-    """The document without its fences."""
+    """The text of a document without its fences."""
     return _FENCED.sub("", document.read_text(encoding="utf-8"))
 
 
 def anchors(document: Path) -> set[str]:
-    """What a link can have after its #, one for each heading."""
+    """The anchors of the document's headings, without the #."""
     headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", [*documents(), ROOT / "CHANGELOG.md"], ids=name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """Each link and image inside the project is there, with the heading that it names; an image says what is seen."""
+    """Links to files, headings and images in the project lead somewhere, and images have a descriptive alt text."""
     for link in _LINK.finditer(prose(document)):
         path, _, anchor = link["target"].partition("#")
         if re.match(r"[a-z]+:", path):
@@ -39,8 +39,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=name)
-def test_a_figure_can_be_read_by_everybody(figure: Path) -> None:
-    """A figure has a title and a description, suits a dark page, fetches nothing, and some document shows it."""
+def test_a_figure_is_accessible(figure: Path) -> None:
+    """A figure has a title and a description, supports dark mode, loads nothing, and is shown in a document."""
     text = figure.read_text(encoding="utf-8")
     root = ET.fromstring(text)  # noqa: S314  a file of this project
     assert root.get("role") == "img"

@@ -1,4 +1,4 @@
-"""The README's table of settings is the settings."""
+"""The README's table of settings matches the code."""
 
 import re
 
@@ -11,7 +11,7 @@ ROW = re.compile(r"\| (?P<names>`[A-Z_`, ]+`)(?: \((?P<reader>auth|posts|console
 
 
 def rows() -> list[re.Match[str]]:
-    """The rows of the table."""
+    """The rows of the README's table of settings."""
     found = []
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Settings\n")[2].partition("\n## ")[0]
     for line in table.splitlines():
@@ -27,19 +27,19 @@ def names(row: re.Match[str]) -> list[str]:
     return re.findall(r"[A-Z_]+", row["names"])
 
 
-def test_every_variable_is_there_once() -> None:
-    """Whatever a service or the console reads has its row, and no row is of something else."""
+def test_every_variable_is_listed_once() -> None:
+    """The table lists every variable that a service or the console reads, and no others."""
     told = sorted(name for row in rows() for name in names(row))
     assert told == sorted({name for settings in SETTINGS.values() for name in settings})
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["names"])
 def test_who_reads_it_and_its_default(row: re.Match[str]) -> None:
-    """A row without a name in brackets is for both services; a default that is one word is the one that counts."""
+    """Each row names its readers (without a name in brackets, both services) and the right default."""
     readers = {row["reader"]} if row["reader"] else {"auth", "posts"}
     for name in names(row):
         found = {reader for reader, settings in SETTINGS.items() if name in settings}
-        # where to listen and how to log is the console's question too
+        # the console reads a few of the services' settings too, such as HOST and LOG_FORMAT
         assert found - ({"console"} if not row["reader"] else set()) == readers
         for reader in readers:
             default = SETTINGS[reader][name]

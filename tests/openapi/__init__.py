@@ -1,1 +1,1 @@
-"""The OpenAPI documents, and whether the services keep to them."""
+"""Tests of the OpenAPI documents, and of the services against them."""

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents say of an answer; every answer that a test gets through `Pair` is held against it."""
+"""Check responses against the OpenAPI documents; `Pair` does so for every response that a test gets."""
 
 import re
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ ROUTES = {"auth": auth_service.routes.ROUTES, "posts": posts_service.routes.ROUT
 
 @cache
 def document(service: str) -> dict[str, Any]:
-    """The document of `auth` or `posts`, as the service makes it."""
+    """The OpenAPI document of `auth` or `posts`, as the service builds it."""
     return openapi.document(service, "", [*ROUTES[service], *health.routes(Keyring(text=KEYRING), None, None)])
 
 
 def check(service: str, request: tuple[str, str], *, status: int, headers: Mapping[str, str], body: object) -> None:
-    """Fail where the document says otherwise: status, code, headers that are there, and the form of the body.
+    """Check that a response is as documented: its status, code, headers and the schema of its body.
 
-    Addresses that are not there, and methods that an address does not take, are not in it.
+    Responses to unknown paths and unsupported methods are not documented, and pass.
 
     Args:
         service: auth or posts.
         request: Method and path.
-        status: The answer's.
-        headers: The answer's.
-        body: The answer's, read as JSON.
+        status: The response's status.
+        headers: The response's headers.
+        body: The response's body, parsed as JSON.
     """
     method, path = request
     operation = _operation(service, path, method.lower())
@@ -54,7 +54,7 @@ def check(service: str, request: tuple[str, str], *, status: int, headers: Mappi
 
 
 def path_of(service: str, path: str) -> str:
-    """The path of the document that this one is an instance of, or itself."""
+    """The path template in the document that matches the path, or the path itself."""
     for template in document(service)["paths"]:
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
             return str(template)

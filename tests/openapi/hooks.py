@@ -1,4 +1,4 @@
-"""What Schemathesis is told about the pair: who signs in, where requests come from, when valid data may be refused."""
+"""Hooks for Schemathesis: how to sign in, which address to send from, and when valid data may be refused."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from schemathesis import AuthContext, Case, CheckContext, GenerationMode, HookCo
 
 AUTH = os.environ["AUTH_URL"]
 DATABASE = os.environ["AUTH_DATABASE"]
-# also the example of the document, so that what asks for it is got through now and then
+# the same as in the documents' examples, so that requests that need the password sometimes succeed
 PASSWORD = "correct horse battery staple"
 
 BY_STATE = {
-    "cursor_invalid",  # a cursor is what the service gave
-    "idempotency_mismatch",  # the key was used before
+    "cursor_invalid",  # only the service can issue cursors
+    "idempotency_mismatch",  # the key was used for another post
     "version_mismatch",  # the post has another version
-    "password_wrong",  # it is the account's own
+    "password_wrong",  # only the account's own password is right
     "credentials_invalid",
     "refresh_token_invalid",
     "session_ended",
@@ -29,13 +29,13 @@ BY_STATE = {
     "email_taken",
     "not_found",
     "not_the_author",
-    "token_missing",  # now and then it leaves the token out, or sends something else
+    "token_missing",  # Schemathesis sometimes omits or replaces the token
     "authorization_invalid",
 }
-"""Codes that refuse what the schema allows, because of what is there and not of what was sent."""
+"""Codes for requests that the schema allows but the current state doesn't."""
 
 BY_RULE = {"email_invalid", "password_common", "password_personal", "password_too_short"}
-"""Rules of a field that no JSON Schema can say."""
+"""Rules for fields that JSON Schema can't express."""
 
 _numbers = count(1)
 
@@ -57,7 +57,7 @@ def _call(method: str, path: str, body: object = None, token: str = "") -> dict[
 
 
 def _new_admin() -> str:
-    """The access token of a new admin."""
+    """Register an admin and return an access token."""
     credentials = {"email": f"admin{next(_numbers)}-{os.getpid()}@example.com", "password": PASSWORD}
     account = _call("POST", "/register", {**credentials, "name": "Grace"})
 
@@ -73,13 +73,13 @@ def _new_admin() -> str:
 
 @schemathesis.auth(refresh_interval=None)
 class Admin:
-    """An admin who is signed in. Among what is tried are log-out and deletion, so it is made sure of each time."""
+    """The token of an admin, replaced when needed: Schemathesis also tries to log out and to delete accounts."""
 
     def __init__(self) -> None:
         self._token = ""
 
     def get(self, _: Case[Any], __: AuthContext) -> str:
-        """The token."""
+        """Return a token that works."""
         try:
             if _call("GET", "/me", token=self._token)["role"] == "admin":
                 return self._token
@@ -89,28 +89,28 @@ class Admin:
         return self._token
 
     def set(self, case: Case[Any], data: str, _: AuthContext) -> None:
-        """Send it."""
+        """Add the token to a request."""
         case.headers["Authorization"] = f"Bearer {data}"
 
 
 @schemathesis.hook
 def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
-    """Each request comes from another network, so that guessing is not slowed down."""
+    """Send each request from another network, so that failed log-ins don't delay others."""
     case.headers["X-Forwarded-For"] = _new_address()
 
 
 @schemathesis.check
 def valid_data_is_refused_for_a_reason(_: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """What the schema allows is refused by the state of things only, or by a rule that no schema can say.
+    """Valid data is refused only because of the current state, or by a rule that a schema can't express.
 
-    The built-in check of this goes by the status; it is told in schemathesis.toml which ones to expect.
+    The built-in check for this knows only statuses; schemathesis.toml lists those to expect.
     """
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE or response.status_code < 400:
         return None
     problem = response.json()
     if problem["code"] == "validation_failed":
         refused = {fault["code"] for fault in problem["errors"]}
-        assert refused <= BY_RULE, f"refused for {refused - BY_RULE}"
+        assert refused <= BY_RULE, f"valid data was refused for {refused - BY_RULE}"
     else:
-        assert problem["code"] in BY_STATE, f"refused with {problem['code']}"
+        assert problem["code"] in BY_STATE, f"valid data was refused with {problem['code']}"
     return None

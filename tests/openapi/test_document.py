@@ -1,4 +1,4 @@
-"""The OpenAPI documents themselves, and the page that shows them."""
+"""The OpenAPI documents, and the page that shows them."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError
@@ -22,13 +22,13 @@ PAGE = ["/docs", "/docs/start.js", "/docs/style.css", "/docs/swagger-ui.css", "/
 
 @pytest.fixture(params=SERVICES)
 def service(request: pytest.FixtureRequest) -> str:
-    """One of the two."""
+    """The name of either service."""
     return str(request.param)
 
 
 @pytest.fixture
 async def document(service: str, pair: Pair) -> dict[str, Any]:
-    """Its document, as it is served."""
+    """The service's OpenAPI document, as it serves it."""
     reply = await pair.call("GET", f"{getattr(pair, service)}/openapi.json")
     assert reply.headers["Content-Type"] == "application/json"
     found: dict[str, Any] = reply.body
@@ -36,20 +36,20 @@ async def document(service: str, pair: Pair) -> dict[str, Any]:
 
 
 async def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
-    """It is valid by the specification, its schemas, examples and defaults too."""
+    """The document is valid OpenAPI 3.1, including its schemas, examples and defaults."""
     assert document["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(document).validate()
 
 
-async def test_every_address_is_in_it(service: str, document: dict[str, Any]) -> None:
-    """It has every row of the route table and both health routes, and nothing else."""
+async def test_every_route_is_documented(service: str, document: dict[str, Any]) -> None:
+    """The document has exactly the routes in the route table and the two health routes."""
     said = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     health = {("GET", "/health/live"), ("GET", "/health/ready")}
     assert said == {(route.method, route.path) for route in ROUTES[service]} | health
 
 
-async def test_each_operation_says_which_scope_it_wants(service: str, document: dict[str, Any]) -> None:
-    """The bearer scheme stands at each route that wants a token, with its scope; what wants none has no security."""
+async def test_each_operation_names_its_scope(service: str, document: dict[str, Any]) -> None:
+    """A route that needs a token has the bearer scheme and its scope; a public one has no security."""
     for route in ROUTES[service]:
         wanted: object = {
             PUBLIC: None,
@@ -60,16 +60,16 @@ async def test_each_operation_says_which_scope_it_wants(service: str, document: 
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
-async def test_every_operation_can_be_told_apart(document: dict[str, Any]) -> None:
-    """Each has an id of its own and a summary."""
+async def test_every_operation_has_an_id_and_a_summary(document: dict[str, Any]) -> None:
+    """Every operation has a unique id and a summary."""
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids))
     assert all(operation["summary"] for operation in operations)
 
 
-async def test_each_error_has_an_example_that_is_one(document: dict[str, Any]) -> None:
-    """The example of every code that an operation names fits the schema of the very answer that it stands in."""
+async def test_each_error_has_a_valid_example(document: dict[str, Any]) -> None:
+    """Each error code of an operation has an example, which fits the schema of its response."""
     seen = 0
     for item in document["paths"].values():
         for operation in item.values():
@@ -89,8 +89,8 @@ async def test_each_error_has_an_example_that_is_one(document: dict[str, Any]) -
     assert seen > 100
 
 
-async def test_every_code_can_happen_somewhere(pair: Pair) -> None:
-    """Each error of both services is documented at one operation at least, but for a method that is not taken."""
+async def test_every_code_is_documented_somewhere(pair: Pair) -> None:
+    """Every error code except method_not_allowed is documented for at least one operation."""
     documented: set[str] = set()
     for base in (pair.auth, pair.posts):
         documented |= set((await pair.call("GET", f"{base}/openapi.json")).body["components"]["examples"])
@@ -98,14 +98,14 @@ async def test_every_code_can_happen_somewhere(pair: Pair) -> None:
 
 
 def test_the_version_is_the_projects() -> None:
-    """The document has the version that pyproject.toml has."""
+    """The document has the version in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == openapi.VERSION
 
 
 @pytest.mark.parametrize("path", PAGE)
-async def test_the_page_is_served_from_here(service: str, pair: Pair, path: str) -> None:
-    """Each of its files is answered, under a policy that allows no script and no connection but the service's own."""
+async def test_the_page_is_served_by_the_service(service: str, pair: Pair, path: str) -> None:
+    """The service serves all files of the page, with a policy that allows only its own scripts and styles."""
     async with pair.http.get(getattr(pair, service) + path) as reply:
         assert reply.status == 200
         policy = reply.headers["Content-Security-Policy"]
@@ -118,8 +118,8 @@ async def test_the_page_is_served_from_here(service: str, pair: Pair, path: str)
         assert "<script>" not in text
 
 
-async def test_a_file_is_answered_whole_or_not_at_all(pair: Pair) -> None:
-    """Ranges are not known, so none is wrong; who has the file is told that it is as it was."""
+async def test_a_file_is_sent_whole_or_not_at_all(pair: Pair) -> None:
+    """A file is sent whole, whatever Range and If-Match say; a client that has it already gets 304."""
     url = f"{pair.posts}/docs/style.css"
     async with pair.http.get(url, headers={"Range": "bytes=99999999-", "If-Match": '"x"'}) as reply:
         assert reply.status == 200
@@ -130,15 +130,15 @@ async def test_a_file_is_answered_whole_or_not_at_all(pair: Pair) -> None:
 
 
 async def test_the_page_can_be_turned_off(keyring_file: Path, database_url: str, pair: Pair) -> None:
-    """With DOCS=false there is no page, and the document stays."""
+    """With DOCS=false, the service has no page but still serves its document."""
     async with served(posts_app(database_url, keyring_file, docs=False)) as base:
         for path in PAGE:
             assert (await pair.call("GET", base + path)).code == "not_found"
         assert (await pair.call("GET", f"{base}/openapi.json")).status == 200
 
 
-def test_a_page_without_its_files_does_not_start(monkeypatch: pytest.MonkeyPatch, keyring_file: Path) -> None:
-    """Where the package with the files is missing, the service says so at start, and how to do without."""
+def test_missing_files_are_reported_at_start(monkeypatch: pytest.MonkeyPatch, keyring_file: Path) -> None:
+    """If the package with the page's files is missing, the service doesn't start, and hints at DOCS=false."""
 
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""The page of the document, in a real browser."""
+"""The /docs page in a real browser."""
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("service", ["auth", "posts"])
-async def test_every_address_is_shown_and_can_be_tried(pair: Pair, browser: Browser, service: str) -> None:
-    """The page draws all operations under its own policy, asks nobody else, and sends a request with a given token."""
+async def test_every_operation_is_shown_and_can_be_tried(pair: Pair, browser: Browser, service: str) -> None:
+    """The page shows all operations, loads nothing from elsewhere, and can send a request with a token."""
     path = {"auth": "/me", "posts": "/posts"}[service]
     user = await pair.sign_up()
     async with screen(browser) as shown:

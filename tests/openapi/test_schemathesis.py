@@ -1,4 +1,4 @@
-"""Both services do what their OpenAPI documents say, whatever is sent."""
+"""Schemathesis: both services do what their OpenAPI documents say, whatever is sent."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 EXAMPLES = 10
-"""Most requests of a phase for each operation: the budget. What comes first in the coverage phase is on top."""
+"""Budget of requests for each operation and phase; the fixed cases of the coverage phase come on top."""
 
 PHASES = ("Examples", "Coverage", "Fuzzing", "Stateful")
 
 
 async def attack(base: str, environment: dict[str, str], folder: Path, seed: str) -> tuple[int | None, str]:
-    """Let Schemathesis try everything on a service; gives its exit status and what it says."""
+    """Run Schemathesis against a service, and return its exit status and output."""
     # fmt: off
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"),
                "run", f"{base}/openapi.json", "--checks", "all", "--phases", ",".join(PHASES).lower(),
@@ -29,7 +29,7 @@ async def attack(base: str, environment: dict[str, str], folder: Path, seed: str
     folder.mkdir()
     run = await asyncio.create_subprocess_exec(
         *command,
-        cwd=folder,  # it keeps what it finds
+        cwd=folder,  # where it saves its findings
         env={**os.environ, **environment, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -41,7 +41,7 @@ async def attack(base: str, environment: dict[str, str], folder: Path, seed: str
 async def test_nothing_is_found(
     database_server: Server, keyring_file: Path, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """Schemathesis finds nothing on either service with all of its checks, in sequences of requests neither."""
+    """With all of its checks and phases, Schemathesis finds no fault in either service."""
     auth_database, posts_database = await database_server.create_database(), await database_server.create_database()
     async with (
         served(auth_app(auth_database, keyring_file)) as auth,

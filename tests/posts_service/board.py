@@ -1,4 +1,4 @@
-"""The posts service twice on one database, people with tokens of any scope, and a way behind it."""
+"""Two replicas of the posts service, users with tokens of any scope, and direct access to the database."""
 
 import time
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ MODERATOR = f"{BOTH} posts:moderate"
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer as it came over the wire."""
+    """A response exactly as received."""
 
     status: int
     headers: Any
@@ -29,7 +29,7 @@ class Raw:
 
     @property
     def same_each_time(self) -> tuple[int, str | None, str | None, bytes]:
-        """What a second answer to the same key must have in common with the first, to the byte."""
+        """The parts of the response that must be identical when an idempotent request is repeated."""
         return self.status, self.headers.get("Location"), self.headers.get("ETag"), self.body
 
 
@@ -38,9 +38,9 @@ class Board:
     """A client of the posts service.
 
     Args:
-        pair: The client.
+        pair: The HTTP client.
         database_url: The service's database.
-        keyring: The key file that its tokens are signed with.
+        keyring: The key file that signs the users' tokens.
         replica: Base URL of a second service on the same database.
     """
 
@@ -51,25 +51,25 @@ class Board:
 
     @property
     def url(self) -> str:
-        """The address of all posts."""
+        """The URL of the posts collection."""
         return f"{self.pair.posts}/posts"
 
     def person(self, name: str = "Ada", scope: str = BOTH, user_id: str | None = None) -> SignedIn:
-        """Somebody with a token, without the auth service: the shared secret is all that it takes."""
+        """A user with a token, signed with the shared secret instead of issued by the auth service."""
         return person(self.keyring, name, scope, user_id)
 
     async def call(self, method: str, who: SignedIn, path: str = "", json: object = None, **options: Any) -> Reply:
-        """Send one request; `path` is what follows /posts."""
+        """Send one request; `path` is appended to /posts."""
         return await self.pair.call(method, self.url + path, json, who.token, **options)
 
     async def write(self, who: SignedIn, title: str = "A title", body: str = "Some text", **more: Any) -> Any:
-        """Write a post, and return it as it was answered."""
+        """Write a post and return it as the service does."""
         reply = await self.pair.post(who.token, title, body, **more)
         assert reply.status == 201, reply
         return reply.body
 
     async def raw(self, method: str, who: SignedIn, path: str = "", base: str = "", **options: Any) -> Raw:
-        """Send one request, and leave the answer as it came."""
+        """Send one request and return the response unparsed."""
         headers = {"Authorization": f"Bearer {who.token}", **options.pop("headers", {})}
         url = f"{base or self.pair.posts}/posts{path}"
         async with self.pair.http.request(method, url, headers=headers, **options) as response:
@@ -85,18 +85,18 @@ class Board:
             await connection.close()
 
     async def execute(self, statement: str, *arguments: object) -> str:
-        """Change something behind the service's back."""
+        """Execute a statement directly on the database."""
         async with self.database() as connection:
             return await connection.execute(statement, *arguments)
 
     async def count(self, statement: str, *arguments: object) -> int:
-        """Ask the database for a number."""
+        """Fetch a number directly from the database."""
         async with self.database() as connection:
             return int(await connection.fetchval(statement, *arguments))
 
 
 def person(keyring: Path, name: str = "Ada", scope: str = BOTH, user_id: str | None = None) -> SignedIn:
-    """Somebody with a token for the next quarter of an hour."""
+    """A user with a token that is valid for 15 minutes."""
     key = loads(keyring.read_text())["keys"][0]
     now = int(time.time())
     who = user_id or str(uuid4())

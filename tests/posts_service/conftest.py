@@ -1,4 +1,4 @@
-"""What tests of the posts service need."""
+"""Fixtures for the tests of the posts service."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.posts_service.board import Board
 
 @pytest.fixture(scope="session")
 async def board(database_server: Server, keyring_file: Path) -> AsyncIterator[Board]:
-    """Two replicas of the posts service on one database. Tests share them, and each has people and tags of its own."""
+    """Two replicas of the posts service on one database, shared by all tests. Each test uses its own users and tags."""
     database_url = await database_server.create_database()
     async with (
         served(posts_app(database_url, keyring_file)) as posts,

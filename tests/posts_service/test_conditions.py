@@ -1,4 +1,4 @@
-"""Conditional requests, JSON Merge Patch, and two clients that edit the same post."""
+"""Conditional requests, JSON Merge Patch, and concurrent edits of one post."""
 
 import asyncio
 from typing import Any
@@ -12,13 +12,13 @@ ROUNDS = 100
 
 
 async def patch(board: Board, who: SignedIn, post: Any, change: object, **headers: str) -> Reply:
-    """PATCH a post; header names have underscores."""
+    """PATCH a post; write underscores for the hyphens in header names."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return await board.call("PATCH", who, f"/{post['id']}", change, headers=named)
 
 
 async def test_the_etag_is_the_version(board: Board) -> None:
-    """Every answer with a post has a strong ETag, the same for every reader, which changes with every change."""
+    """A post's strong ETag is the same for every reader and changes with every edit."""
     ada, bob = board.person("Ada"), board.person("Bob", MODERATOR)
     written = await board.call("POST", ada, "", {"title": "t", "body": "b"})
     assert written.headers["ETag"] == '"1"'
@@ -36,8 +36,8 @@ async def test_the_etag_is_the_version(board: Board) -> None:
     "header", ['"1"', 'W/"1"', '"x", "1"', '"x","1"', 'W/"2" , W/"1"', "*", ' "1" ', '"a,b", "1"', '"\x7e", "", "1"']
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_a_client_has_already_is_not_sent_again(board: Board, method: str, header: str) -> None:
-    """If-None-Match with the present version, alone or in a list, strong or weak, or with *, is 304 without a body."""
+async def test_the_current_version_is_not_sent_again(board: Board, method: str, header: str) -> None:
+    """If-None-Match with `*` or the current version, strong or weak, alone or in a list, gets 304 without a body."""
     ada = board.person()
     post = await board.write(ada)
     reply = await board.call(method, ada, f"/{post['id']}", headers={"If-None-Match": header})
@@ -45,16 +45,16 @@ async def test_what_a_client_has_already_is_not_sent_again(board: Board, method:
 
 
 @pytest.mark.parametrize("header", ['"2"', 'W/"2"', '"01"', '"1 "'.replace(" ", "0"), '"x", "y"', '""', '"*"', '"W/1"'])
-async def test_what_a_client_has_not_is_sent(board: Board, header: str) -> None:
-    """If-None-Match with other versions is answered with the post."""
+async def test_a_client_with_another_version_gets_the_post(board: Board, header: str) -> None:
+    """If-None-Match without the current version gets the post."""
     ada = board.person()
     post = await board.write(ada)
     reply = await board.call("GET", ada, f"/{post['id']}", headers={"If-None-Match": header})
     assert (reply.status, reply.body) == (200, post)
 
 
-async def test_the_lines_of_a_list_header_count_together(board: Board) -> None:
-    """If-None-Match on two lines is one list."""
+async def test_a_list_may_span_two_header_lines(board: Board) -> None:
+    """Two If-None-Match lines are read as one list."""
     ada = board.person()
     post = await board.write(ada)
     lines = [("Authorization", f"Bearer {ada.token}"), ("If-None-Match", '"7"'), ("If-None-Match", '"1"')]
@@ -85,7 +85,7 @@ MALFORMED = [
     ("method", "header"), [("GET", "If-None-Match"), ("PATCH", "If-Match"), ("DELETE", "If-Match")]
 )
 async def test_a_malformed_condition_is_refused(board: Board, method: str, header: str, value: str) -> None:
-    """A condition that is no list of entity tags is 400, which names the header; nothing is changed."""
+    """A condition that is not a list of entity tags gets 400 with the header's name, and nothing changes."""
     ada = board.person()
     post = await board.write(ada)
     body = {"title": "changed"} if method == "PATCH" else None
@@ -97,7 +97,7 @@ async def test_a_malformed_condition_is_refused(board: Board, method: str, heade
 
 @pytest.mark.parametrize("value", ['"1", ', ', "1"', '"x", , "1"', ',"1",,'])
 async def test_empty_elements_of_a_list_are_ignored(board: Board, value: str) -> None:
-    """A list may have empty elements (RFC 9110 section 5.6.1.2)."""
+    """Empty elements in a list are ignored (RFC 9110 section 5.6.1.2)."""
     ada = board.person()
     post = await board.write(ada)
     reply = await board.call("GET", ada, f"/{post['id']}", headers={"If-None-Match": value})
@@ -105,8 +105,8 @@ async def test_empty_elements_of_a_list_are_ignored(board: Board, value: str) ->
 
 
 @pytest.mark.parametrize("value", ['"2"', 'W/"2"', '"1", "2"', 'W/"1", "2"', "*"])
-async def test_a_change_of_the_present_version_is_made(board: Board, value: str) -> None:
-    """If-Match with the present version, in a list, or with *, lets a change through; a weak tag is none."""
+async def test_a_change_to_the_current_version_is_made(board: Board, value: str) -> None:
+    """If-Match accepts `*` or a list with the current version, but weak tags never match."""
     ada = board.person()
     post = await board.write(ada)
     await patch(board, ada, post, {"title": "second"})
@@ -117,8 +117,8 @@ async def test_a_change_of_the_present_version_is_made(board: Board, value: str)
 
 @pytest.mark.parametrize("value", ['"1"', '"3"', '"1", "3"', '"02"', '""', '"x"', 'W/"2"', '"99999999999"', '"-2"'])
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_a_change_of_another_version_is_refused(board: Board, method: str, value: str) -> None:
-    """If-Match without the present version is 412 with the present ETag, and the post stays as it is."""
+async def test_a_change_to_another_version_is_refused(board: Board, method: str, value: str) -> None:
+    """If-Match without the current version gets 412 with the current ETag, and the post stays as it is."""
     ada = board.person()
     post = await board.write(ada)
     second = (await patch(board, ada, post, {"title": "second"})).body
@@ -128,8 +128,8 @@ async def test_a_change_of_another_version_is_refused(board: Board, method: str,
     assert (await board.call("GET", ada, f"/{post['id']}")).body == second
 
 
-async def test_a_stale_condition_says_so_also_where_nothing_would_change(board: Board) -> None:
-    """412 comes also for an empty patch, and If-Match: * on a post that is gone is 404."""
+async def test_conditions_apply_to_an_empty_patch(board: Board) -> None:
+    """An empty patch of an outdated version gets 412, and `If-Match: *` for a deleted post gets 404."""
     ada = board.person()
     post = await board.write(ada)
     assert (await patch(board, ada, post, {}, If_Match='"2"')).status == 412
@@ -141,7 +141,7 @@ async def test_a_stale_condition_says_so_also_where_nothing_would_change(board: 
     "media_type", ["application/json", "application/merge-patch+json", "application/json; charset=UTF-8"]
 )
 async def test_a_merge_patch_changes_what_it_names(board: Board, media_type: str) -> None:
-    """PATCH takes JSON and JSON Merge Patch: members that are there replace, those that are not stay, null clears."""
+    """PATCH, as JSON or JSON Merge Patch, replaces the members that are sent, keeps the others, and clears on null."""
     ada = board.person()
     post = await board.write(ada, "t", "b", tags=["x", "y"])
     expected = dict(post)
@@ -161,7 +161,7 @@ async def test_a_merge_patch_changes_what_it_names(board: Board, media_type: str
     "change", [{}, {"title": "t"}, {"tags": [" X ", "x"]}, {"title": "t", "body": "b", "tags": ["x"]}]
 )
 async def test_a_patch_that_changes_nothing_keeps_the_version(board: Board, change: object) -> None:
-    """A patch after which the post is as before leaves version, ETag and updated_at alone."""
+    """A no-op patch leaves version, ETag and updated_at alone."""
     ada = board.person()
     post = await board.write(ada, "t", "b", tags=["x"])
     reply = await patch(board, ada, post, change)
@@ -172,8 +172,8 @@ async def test_a_patch_that_changes_nothing_keeps_the_version(board: Board, chan
     ("change", "pointer"),
     [({"title": None}, "/title"), ({"body": None}, "/body"), ({"id": 1}, "/id"), ({"version": 2}, "/version")],
 )
-async def test_what_a_post_must_have_cannot_be_taken_away(board: Board, change: object, pointer: str) -> None:
-    """A null for the title or the body, and members that are not a client's to set, are 422."""
+async def test_required_and_read_only_members_are_protected(board: Board, change: object, pointer: str) -> None:
+    """Clearing the title or the body, or setting a read-only member, gets 422."""
     ada = board.person()
     post = await board.write(ada)
     reply = await patch(board, ada, post, change)
@@ -181,8 +181,8 @@ async def test_what_a_post_must_have_cannot_be_taken_away(board: Board, change: 
 
 
 @pytest.mark.parametrize("media_type", ["application/json-patch+json", "text/plain", "application/merge-patch+xml"])
-async def test_other_patches_are_not_understood(board: Board, media_type: str) -> None:
-    """PATCH of another media type is 415; POST takes JSON alone."""
+async def test_other_patch_formats_are_refused(board: Board, media_type: str) -> None:
+    """PATCH with any other media type gets 415, and so does POST with a merge patch."""
     ada = board.person()
     post = await board.write(ada)
     assert (await patch(board, ada, post, {}, Content_Type=media_type)).status == 415
@@ -191,7 +191,7 @@ async def test_other_patches_are_not_understood(board: Board, media_type: str) -
 
 
 async def test_of_two_edits_of_one_version_one_wins(board: Board) -> None:
-    """Two clients that edit the same version at once: one gets 200, the other 412 with the winner's ETag, each time."""
+    """When two clients edit the same version at once, one gets 200 and the other 412 with the new ETag."""
     ada = board.person()
     post = await board.write(ada)
     for version in range(1, ROUNDS + 1):
@@ -205,7 +205,7 @@ async def test_of_two_edits_of_one_version_one_wins(board: Board) -> None:
 
 
 async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: Board) -> None:
-    """Of an edit and a deletion of the same version at once one wins; the other is 412, or 404 behind a deletion."""
+    """When one version is edited and deleted at once, one request succeeds; the other gets 412, or 404 if deleted."""
     ada = board.person()
     for _ in range(ROUNDS // 4):
         post = await board.write(ada)
@@ -218,7 +218,7 @@ async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: B
 
 
 async def test_edits_of_different_fields_lose_nothing(board: Board) -> None:
-    """Edits without If-Match that meet on one post all count, each of its own field, each with a version of its own."""
+    """Concurrent edits of different fields, without If-Match, all take effect, each with its own version."""
     ada = board.person()
     post = await board.write(ada)
     version = 1
@@ -233,7 +233,7 @@ async def test_edits_of_different_fields_lose_nothing(board: Board) -> None:
 
 
 async def test_a_hundred_edits_at_once_count_a_hundred_versions(board: Board) -> None:
-    """However many clients edit one post at the same time, through two replicas, every edit is a version."""
+    """Each of a hundred concurrent edits, sent to two replicas, makes its own version."""
     ada = board.person()
     post = await board.write(ada)
     bases = (board.pair.posts, board.replica)

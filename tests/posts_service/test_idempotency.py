@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is sent again is done once, and answered as the first time."""
+"""Idempotency-Key: a repeated request takes effect once and gets the first response again."""
 
 import asyncio
 import json
@@ -22,19 +22,19 @@ KILLS = 3
 
 
 async def post(board: Board, who: SignedIn, key: str, base: str = "", **change: Any) -> Raw:
-    """POST a post under a key."""
+    """POST a post with an idempotency key."""
     body = json.dumps({"title": "Once", "body": "Ä text 🦉", "tags": ["B", "a", "b "], **change}).encode()
     headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
     return await board.raw("POST", who, base=base, headers=headers, data=body)
 
 
 async def written_by(board: Board, who: SignedIn) -> int:
-    """How many posts somebody has."""
+    """The number of a user's posts."""
     return await board.count("SELECT count(*) FROM posts WHERE author_id = $1::text::uuid", who.id)
 
 
 async def test_the_same_request_again_gets_the_same_answer(board: Board) -> None:
-    """A key that comes again with the same body makes no second post; status, Location, ETag and body are the first."""
+    """Repeating a key with the same body writes no second post and gets the first response again."""
     ada, key = board.person("Ada"), uuid4().hex
     first = await post(board, ada, key)
     assert first.status == 201
@@ -45,7 +45,7 @@ async def test_the_same_request_again_gets_the_same_answer(board: Board) -> None
 
 
 async def test_the_first_answer_outlives_its_post(board: Board) -> None:
-    """The answer stays the first one after the post was edited, after it was deleted, and under a new name."""
+    """The first response is repeated even after the post is edited or deleted, or its author is renamed."""
     ada, key = board.person("Ada"), uuid4().hex
     first = await post(board, ada, key)
     path = first.headers["Location"].removeprefix("/posts")
@@ -60,14 +60,14 @@ async def test_the_first_answer_outlives_its_post(board: Board) -> None:
 
 
 async def test_another_replica_gives_the_same_answer(board: Board) -> None:
-    """A key is known to every replica of the service."""
+    """All replicas of the service share their keys."""
     ada, key = board.person(), uuid4().hex
     first = await post(board, ada, key)
     assert (await post(board, ada, key, board.replica)).same_each_time == first.same_each_time
 
 
 async def test_a_restart_forgets_no_key(board: Board) -> None:
-    """A service that starts anew on the same database knows the keys of the one before."""
+    """Keys survive a restart of the service."""
     ada, key = board.person(), uuid4().hex
     answers = []
     for _ in range(2):
@@ -88,7 +88,7 @@ async def test_a_restart_forgets_no_key(board: Board) -> None:
     ],
 )
 async def test_a_key_is_good_for_one_post(board: Board, change: dict[str, Any]) -> None:
-    """The same key with another body is 422 idempotency_mismatch, and nothing is written."""
+    """Repeating a key with another body gets 422 idempotency_mismatch, and nothing is written."""
     ada, key = board.person(), uuid4().hex
     first = await post(board, ada, key)
     other = await post(board, ada, key, **change)
@@ -98,7 +98,7 @@ async def test_a_key_is_good_for_one_post(board: Board, change: dict[str, Any]) 
 
 
 async def test_the_spelling_of_the_json_does_not_matter(board: Board) -> None:
-    """The same post under the same key is the same request, however its JSON is written."""
+    """The same post with the same key is the same request, however its JSON is written."""
     ada, key = board.person(), uuid4().hex
     first = await post(board, ada, key)
     headers = {"Idempotency-Key": key, "Content-Type": "application/json; charset=utf-8"}
@@ -107,8 +107,8 @@ async def test_the_spelling_of_the_json_does_not_matter(board: Board) -> None:
     assert again.same_each_time == first.same_each_time
 
 
-async def test_a_request_that_was_refused_uses_no_key_up(board: Board) -> None:
-    """A key under which nothing was written is still free."""
+async def test_a_refused_request_does_not_use_up_its_key(board: Board) -> None:
+    """After a refused request, its key can be used for another one."""
     ada, key = board.person(), uuid4().hex
     assert (await post(board, ada, key, title="")).status == 422
     assert (await post(board, board.person(scope="posts:read", user_id=ada.id), key)).status == 403
@@ -117,7 +117,7 @@ async def test_a_request_that_was_refused_uses_no_key_up(board: Board) -> None:
 
 
 async def test_a_key_belongs_to_its_author(board: Board) -> None:
-    """Two authors with the same key write two posts."""
+    """Two authors can use the same key for different posts."""
     ada, bob, key = board.person("Ada"), board.person("Bob"), uuid4().hex
     first, second = await post(board, ada, key), await post(board, bob, key, title="Another")
     assert (first.status, second.status) == (201, 201)
@@ -126,7 +126,7 @@ async def test_a_key_belongs_to_its_author(board: Board) -> None:
 
 
 async def test_a_hundred_tries_at_once_make_one_post(board: Board) -> None:
-    """Of a hundred equal requests at once, to two replicas, one makes a post, and all get its answer."""
+    """A hundred identical requests at once, to two replicas, make one post and all get the same response."""
     ada, key = board.person(), uuid4().hex
     bases = (board.pair.posts, board.replica)
     answers = await asyncio.gather(*(post(board, ada, key, bases[number % 2]) for number in range(TRIES)))
@@ -136,7 +136,7 @@ async def test_a_hundred_tries_at_once_make_one_post(board: Board) -> None:
 
 
 async def test_of_two_posts_under_one_key_at_once_one_is_written(board: Board) -> None:
-    """Different posts under one key at the same time: one is written, and every other one is 422."""
+    """When different posts arrive at once with the same key, one is written and the others get 422."""
     ada, key = board.person(), uuid4().hex
     answers = await asyncio.gather(*(post(board, ada, key, title=f"Try {number}") for number in range(20)))
     assert sorted(answer.status for answer in answers) == [201] + [422] * 19
@@ -144,7 +144,7 @@ async def test_of_two_posts_under_one_key_at_once_one_is_written(board: Board) -
 
 
 async def test_a_key_is_free_after_a_day(board: Board) -> None:
-    """Within 24 hours a key stands for its post, also to the last minute; after that it makes a new one."""
+    """A key belongs to its post for 24 hours and can then be used for another one."""
     ada, key = board.person(), uuid4().hex
     first = await post(board, ada, key)
     move = "UPDATE idempotency_keys SET created_at = created_at - $2::text::interval WHERE author_id = $1::text::uuid"
@@ -152,7 +152,7 @@ async def test_a_key_is_free_after_a_day(board: Board) -> None:
     assert (await post(board, ada, key)).headers["Location"] == first.headers["Location"]
     assert (await post(board, ada, key, title="Other")).status == 422
     await board.execute(move, ada.id, "1 minute")
-    # the time is up for all of them at once, and still one post is made
+    # even if many requests find the key expired, only one post is made
     answers = await asyncio.gather(*(post(board, ada, key, title="Other") for _ in range(20)))
     assert len({answer.same_each_time for answer in answers}) == 1
     assert answers[0].status == 201
@@ -161,8 +161,8 @@ async def test_a_key_is_free_after_a_day(board: Board) -> None:
     assert (await post(board, ada, key)).status == 422
 
 
-async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: Board) -> None:
-    """A sweep removes keys older than 24 hours, in batches, and nothing else; two can sweep at once."""
+async def test_expired_keys_are_swept(database_url: str, board: Board) -> None:
+    """A sweep removes only keys older than 24 hours, in batches, and two replicas can sweep at once."""
     async with (
         served(posts_app(database_url, board.keyring)),
         opened(database_url) as one,
@@ -185,8 +185,8 @@ async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: B
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "k" * 256, "a\tb", "🦉"])
-async def test_a_key_of_other_characters_is_refused(board: Board, key: str) -> None:
-    """A key that is not 1 to 255 visible ASCII characters is 400, which names the header; nothing is written."""
+async def test_a_malformed_key_is_refused(board: Board, key: str) -> None:
+    """A key that isn't 1 to 255 visible ASCII characters gets 400 with the header's name, and nothing is written."""
     ada = board.person()
     reply = await post(board, ada, key)
     problem = json.loads(reply.body)
@@ -196,7 +196,7 @@ async def test_a_key_of_other_characters_is_refused(board: Board, key: str) -> N
 
 
 async def test_two_keys_are_refused(board: Board) -> None:
-    """Two Idempotency-Key headers are 400, also when they are the same."""
+    """Two Idempotency-Key headers get 400, even if they are the same."""
     ada = board.person()
     headers = [("Authorization", f"Bearer {ada.token}"), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
     async with board.pair.http.post(board.url, headers=headers, json={"title": "t", "body": "b"}) as response:
@@ -206,16 +206,16 @@ async def test_two_keys_are_refused(board: Board) -> None:
 @pytest.mark.parametrize(
     "key", ["k", "k" * 255, "".join(map(chr, range(0x21, 0x7F))), "550e8400-e29b-41d4-a716-446655440000"]
 )
-async def test_a_key_of_visible_ascii_is_taken(board: Board, key: str) -> None:
-    """Every visible ASCII character may stand in a key, and 255 of them."""
+async def test_a_key_of_visible_ascii_is_accepted(board: Board, key: str) -> None:
+    """A key may have up to 255 characters, each any visible ASCII character."""
     ada = board.person()
     first = await post(board, ada, key)
     assert first.status == 201
     assert (await post(board, ada, key)).same_each_time == first.same_each_time
 
 
-async def test_without_a_key_every_post_is_a_post(board: Board) -> None:
-    """The same body twice without a key makes two posts."""
+async def test_without_a_key_every_request_makes_a_post(board: Board) -> None:
+    """Sending the same body twice without a key makes two posts."""
     ada = board.person()
     await board.write(ada)
     await board.write(ada)
@@ -224,7 +224,7 @@ async def test_without_a_key_every_post_is_a_post(board: Board) -> None:
 
 @pytest.fixture
 async def killable(database_server: Server) -> AsyncIterator[str]:
-    """A database for a service that is killed."""
+    """A database for a service that will be killed."""
     url = await database_server.create_database()
     yield url
     await database_server.drop_database(url)
@@ -232,9 +232,9 @@ async def killable(database_server: Server) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 async def test_a_kill_in_the_middle_leaves_one_post_or_none(killable: str, board: Board) -> None:
-    """After kill -9 in the middle of writes, every request that is sent again makes exactly one post.
+    """After kill -9 in the middle of writes, every repeated request has made exactly one post.
 
-    And a request that had its answer before the kill gets that very answer again.
+    A request that was answered before the kill gets the same response again.
     """
     ada = board.person("Ada")
     keys = [uuid4().hex for _ in range(120)]
@@ -254,7 +254,7 @@ async def test_a_kill_in_the_middle_leaves_one_post_or_none(killable: str, board
             async with ClientSession() as http:
                 sending = [asyncio.create_task(send(http, service.url, key)) for key in keys]
                 if kill < KILLS:
-                    # some are answered, some are in the middle, some have not begun
+                    # by now some are answered, some are in progress, and some have not begun
                     while sum(task.done() for task in sending) < 10 * (kill + 1):
                         await asyncio.sleep(0)
                     service.process.send_signal(signal.SIGKILL)
@@ -264,7 +264,7 @@ async def test_a_kill_in_the_middle_leaves_one_post_or_none(killable: str, board
             service.process.wait()
         failed = [error for error in done if error is not None]
         assert all(isinstance(error, ClientError) for error in failed), failed
-        assert bool(failed) == (kill < KILLS), "the kill came too late to be in the middle"
+        assert bool(failed) == (kill < KILLS), "the kill came after all requests were answered"
     assert len(answered) == len(keys)
     titles = "SELECT count(*), count(DISTINCT title) FROM posts"
     async with replace(board, database_url=killable).database() as connection:

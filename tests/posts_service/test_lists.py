@@ -1,4 +1,4 @@
-"""Lists: pages that follow each other whatever happens meanwhile, and filters that take any text."""
+"""Lists: paging that stays correct during writes, and filters that accept any text."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from tests.posts_service.board import Board
 
 _LINK = re.compile(r'<(/posts\?[!-;=?-~]+)>; rel="next"')
 WALK_LIMIT = 500
-"""Pages after which a walk is one in a circle."""
+"""A walk with more pages than this must be a loop."""
 
 
 async def walk(board: Board, who: SignedIn, **query: Any) -> list[list[Any]]:
@@ -27,7 +27,7 @@ async def walk(board: Board, who: SignedIn, **query: Any) -> list[list[Any]]:
     path: str | None = "?" + urlencode(query, doseq=True)
     pages: list[list[Any]] = []
     while path is not None:
-        assert len(pages) < WALK_LIMIT, "the pages lead in a circle"
+        assert len(pages) < WALK_LIMIT, "the pages form a loop"
         reply = await board.call("GET", who, path)
         assert reply.status == 200, reply
         pages.append(reply.body["items"])
@@ -36,7 +36,7 @@ async def walk(board: Board, who: SignedIn, **query: Any) -> list[list[Any]]:
 
 
 def following(reply: Reply) -> str | None:
-    """What follows /posts in the address of the next page; `next` and Link must tell the same."""
+    """The URL of the next page without the leading /posts, after checking that `next` and Link agree."""
     if reply.body["next"] is None:
         assert "Link" not in reply.headers
         return None
@@ -47,12 +47,12 @@ def following(reply: Reply) -> str | None:
 
 
 def ids(pages: Sequence[Sequence[Any]]) -> list[int]:
-    """The ids of all posts of all pages."""
+    """The ids of the posts on all pages."""
     return [post["id"] for page in pages for post in page]
 
 
 async def shown(board: Board, who: SignedIn, **query: Any) -> list[str]:
-    """Titles of the posts on the first page."""
+    """The titles of the posts on the first page."""
     reply = await board.call("GET", who, "?" + urlencode(query, doseq=True))
     assert reply.status == 200, reply
     return [post["title"] for post in reply.body["items"]]
@@ -62,7 +62,7 @@ async def shown(board: Board, who: SignedIn, **query: Any) -> list[str]:
     ("limit", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (4, [4, 1]), (5, [5]), (6, [5]), (100, [5])]
 )
 async def test_pages_are_as_long_as_the_limit(board: Board, limit: int, sizes: list[int]) -> None:
-    """A list is newest first, each page has `limit` posts, and the last one names no next, also when it is full."""
+    """Posts are listed newest first, `limit` to a page, and a full last page has no `next` either."""
     ada = board.person()
     written = [(await board.write(ada, f"Post {number}"))["id"] for number in range(5)]
     pages = await walk(board, ada, author="me", limit=limit)
@@ -70,8 +70,8 @@ async def test_pages_are_as_long_as_the_limit(board: Board, limit: int, sizes: l
     assert ids(pages) == written[::-1]
 
 
-async def test_a_page_has_twenty_posts_unless_told_otherwise(board: Board) -> None:
-    """Without `limit` a page has 20 posts."""
+async def test_a_page_has_twenty_posts_by_default(board: Board) -> None:
+    """Without `limit`, a page has 20 posts."""
     ada = board.person()
     for number in range(21):
         await board.write(ada, f"Post {number}")
@@ -79,7 +79,7 @@ async def test_a_page_has_twenty_posts_unless_told_otherwise(board: Board) -> No
 
 
 async def test_a_page_of_long_posts_is_shorter(board: Board) -> None:
-    """A page holds no more text than five of the longest posts, and the walk still finds every post."""
+    """A page ends early when it holds as much text as five posts of maximum length, and no post is skipped."""
     ada = board.person()
     written = [(await board.write(ada, body="x" * 100_000))["id"] for _ in range(7)]
     pages = await walk(board, ada, author="me", limit=100)
@@ -88,14 +88,14 @@ async def test_a_page_of_long_posts_is_shorter(board: Board) -> None:
 
 
 async def test_an_empty_list_is_a_page(board: Board) -> None:
-    """A list of nothing is an empty page without a next one."""
+    """An empty list is one empty page without `next`."""
     reply = await board.call("GET", board.person(), "?author=me")
     assert (reply.status, reply.body) == (200, {"items": [], "next": None})
     assert "Link" not in reply.headers
 
 
 async def test_the_link_keeps_every_filter(board: Board) -> None:
-    """Following the link leads through all pages of the same list, whatever stands in the filters."""
+    """Each link leads to the next page of the same list, whatever characters its filters contain."""
     ada = board.person()
     tag, words = 'c++ & "c#" <=> 100%;/?', 'Zeile "zwei drei" or <b>🦉</b> & c++ -nichts %41'
     wanted = [(await board.write(ada, "Zeile zwei drei", "c++", tags=[tag, "é"]))["id"] for _ in range(5)]
@@ -108,8 +108,8 @@ async def test_the_link_keeps_every_filter(board: Board) -> None:
         assert ids(pages) == wanted[::-1]
 
 
-async def test_the_link_can_be_followed_from_any_spelling(board: Board) -> None:
-    """A query that no library would spell so still gets a link that leads on."""
+async def test_an_oddly_encoded_query_gets_a_working_link(board: Board) -> None:
+    """The link works even if the query was encoded in an unusual way."""
     ada = board.person()
     wanted = [(await board.write(ada, "left right", tags=["a b"]))["id"] for _ in range(3)]
     path: str | None = f"?%61uthor=me&tag=a+b&tag=%61%20b&q=left%2Fright&limit=1&author={ada.id}"
@@ -125,7 +125,7 @@ async def test_the_link_can_be_followed_from_any_spelling(board: Board) -> None:
 
 
 async def test_author_is_an_id_or_me(board: Board) -> None:
-    """`author` lets through one author's posts; `me` is whoever asks."""
+    """`author` selects the posts of one author, and `me` stands for the caller."""
     ada, bob = board.person("Ada"), board.person("Bob")
     await board.write(ada, "by Ada")
     await board.write(bob, "by Bob")
@@ -136,7 +136,7 @@ async def test_author_is_an_id_or_me(board: Board) -> None:
 
 @pytest.mark.parametrize("author", ["", "Me", "you", "1", "{id}x", "{{id}}", "urn:uuid:{id}", " me", "me\0"])
 async def test_any_other_author_is_refused(board: Board, author: str) -> None:
-    """What is neither an id in its one spelling nor `me` is 400."""
+    """An `author` that is neither `me` nor an id in canonical form gets 400."""
     ada = board.person()
     reply = await board.call("GET", ada, "?" + urlencode({"author": author.replace("{id}", ada.id)}))
     assert (reply.status, reply.code) == (400, "parameter_invalid")
@@ -144,7 +144,7 @@ async def test_any_other_author_is_refused(board: Board, author: str) -> None:
 
 
 async def test_several_tags_mean_all_of_them(board: Board) -> None:
-    """A post is let through if it has every tag; tags are normalised as those of a post are."""
+    """A post must have all the tags that are given, which are normalised like a post's own tags."""
     ada = board.person()
     await board.write(ada, "one", tags=["red"])
     await board.write(ada, "two", tags=["red", "Blue", "É"])
@@ -179,8 +179,8 @@ async def test_several_tags_mean_all_of_them(board: Board) -> None:
         ("qui", []),
     ],
 )
-async def test_words_are_looked_for_in_title_and_body(board: Board, words: str, titles: list[str]) -> None:
-    """`q` is understood as in a search box: all words, "phrases", or, -not; in any case, in title and body."""
+async def test_words_are_searched_for_in_title_and_body(board: Board, words: str, titles: list[str]) -> None:
+    """`q` works like a search box (words, "phrases", or, -not), ignores case, and covers title and body."""
     ada = board.person()
     await board.write(ada, "quick brown fox", "over the lazy one")
     await board.write(ada, "quick dog", "a lazy one, Ärger und 日本語, https://www.example.com/a_path?x")
@@ -201,12 +201,12 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-async def test_no_words_are_an_error(board: Board) -> None:
-    """Any text of 1 to 200 characters without NUL can be searched for, and every page of the answer followed."""
+async def test_any_words_can_be_searched_for(board: Board) -> None:
+    """`q` accepts any text of 1 to 200 characters without NUL, and the results can be paged through."""
     ada = board.person()
     await board.write(ada, "a b or \\ '", 'b " <-> c')
     await board.write(ada, "a b or \\ '", 'b " <-> c')
-    randomness = random.Random(7)  # noqa: S311  no secret is made of it
+    randomness = random.Random(7)  # noqa: S311  not used for secrets
     alphabet = "\"'\\()!&|<>:*-+ .@/%$ aborOR🦉\u0301日"
     made_up = ["".join(randomness.choices(alphabet, k=randomness.randint(1, 200))) for _ in range(150)]
     for words in HOSTILE + made_up:
@@ -221,8 +221,8 @@ async def test_no_words_are_an_error(board: Board) -> None:
     ["%00", "a%00b", "", "a" * 201, quote("🦉" * 201)],
     ids=["NUL", "NUL inside", "empty", "201 characters", "201 owls"],
 )
-async def test_words_that_nothing_can_hold_are_refused(board: Board, raw: str) -> None:
-    """NUL, nothing, and more than 200 characters are 400, which names `q`."""
+async def test_invalid_words_are_refused(board: Board, raw: str) -> None:
+    """A `q` that is empty, contains NUL or has more than 200 characters gets 400 with its name."""
     reply = await board.call("GET", board.person(), f"?q={raw}")
     assert (reply.status, reply.code) == (400, "parameter_invalid")
     assert [error["parameter"] for error in reply.body["errors"]] == ["q"]
@@ -230,8 +230,8 @@ async def test_words_that_nothing_can_hold_are_refused(board: Board, raw: str) -
 
 @pytest.mark.parametrize("raw", ["%ED%A0%80", "%ff", "%C3", "a%F0%9F", "%", "%zz", "%u0041", "+%ED%B0%80+"])
 @pytest.mark.parametrize("name", ["q", "tag", "author", "cursor", "limit"])
-async def test_bytes_that_are_no_text_are_never_a_fault_of_ours(board: Board, name: str, raw: str) -> None:
-    """Percent-escapes of no UTF-8, lone surrogates among them, get an answer below 500; a link leads on."""
+async def test_invalid_utf8_is_never_a_server_error(board: Board, name: str, raw: str) -> None:
+    """Malformed percent-escapes, invalid UTF-8 and encoded surrogates never cause a 500."""
     ada = board.person()
     await board.write(ada)
     reply = await board.call("GET", ada, f"?limit=1&{name}={raw}" if name != "limit" else f"?limit={raw}")
@@ -250,17 +250,17 @@ async def test_bytes_that_are_no_text_are_never_a_fault_of_ours(board: Board, na
         ([("title", "a")], "title", "field_unknown"),
     ],
 )
-async def test_a_filter_over_its_limit_is_named(
+async def test_an_invalid_filter_is_named(
     board: Board, query: list[tuple[str, str]], parameter: str, code: str
 ) -> None:
-    """A filter that is too long, too often there, or unknown is 400 and named."""
+    """A filter that is too short, too long, repeated too often or unknown gets 400 with its name."""
     reply = await board.call("GET", board.person(), "?" + urlencode(query))
     assert (reply.status, reply.code) == (400, "parameter_invalid")
     assert [(error["parameter"], error["code"]) for error in reply.body["errors"]] == [(parameter, code)]
 
 
 async def test_a_cursor_that_was_altered_is_refused(board: Board) -> None:
-    """No change of any character, and no cut, makes another cursor of one."""
+    """A cursor with any character changed, added or removed gets 400 cursor_invalid."""
     ada = board.person()
     for _ in range(2):
         await board.write(ada)
@@ -274,8 +274,8 @@ async def test_a_cursor_that_was_altered_is_refused(board: Board) -> None:
     assert (await board.call("GET", ada, f"?author=me&limit=1&cursor={given}")).status == 200
 
 
-async def test_a_cursor_of_another_make_is_refused(board: Board) -> None:
-    """A cursor of another version or length is 400 even with a checksum that fits; an extreme position is a page."""
+async def test_a_cursor_of_another_format_is_refused(board: Board) -> None:
+    """A cursor of another version or length gets 400 despite a valid checksum, and no position causes a 500."""
     ada = board.person()
     for _ in range(2):
         await board.write(ada)
@@ -291,7 +291,7 @@ async def test_a_cursor_of_another_make_is_refused(board: Board) -> None:
 
 
 async def test_a_cursor_belongs_to_its_filters(board: Board) -> None:
-    """A cursor is taken with the filters that it was made for, in any order and spelling, and with no others."""
+    """A cursor works only with the filters of the list that issued it, in any order and spelling."""
     ada, bob = board.person("Ada"), board.person("Bob")
     for who in (ada, ada, bob, bob):
         await board.write(who, "some words", tags=["x", "y"])
@@ -317,13 +317,13 @@ async def test_a_cursor_belongs_to_its_filters(board: Board) -> None:
     assert (await answer(bob, **made_for)).code == "cursor_invalid"
 
 
-async def test_a_walk_is_whole_while_others_write(board: Board) -> None:
-    """A walk over all pages shows each post that was there all the time once, while others insert, edit and delete."""
+async def test_a_walk_is_complete_while_others_write(board: Board) -> None:
+    """While others insert, edit and delete, a walk shows every post that exists throughout exactly once."""
     ada = board.person()
     tag = "walked"
     numbers = range(120)
     written = [(await board.write(ada, f"Post {number}", "seen by walkers", tags=[tag]))["id"] for number in numbers]
-    # every third is deleted meanwhile, every third is edited, every third is left in peace
+    # during the walks a third of the posts are deleted, a third are edited, and a third are left alone
     staying = [post_id for number, post_id in enumerate(written) if number % 3]
     doomed, edited = written[::3], written[1::3]
     walking = True
@@ -361,8 +361,8 @@ async def test_a_walk_is_whole_while_others_write(board: Board) -> None:
     assert set(ids(await walk(board, ada, author="me", limit=100))) & set(written) == set(staying)
 
 
-async def test_a_post_that_goes_between_two_pages_takes_no_other_with_it(board: Board) -> None:
-    """The page after a cursor begins where that cursor says, also when the post that it was made of is gone."""
+async def test_a_deletion_between_two_pages_hides_no_other_post(board: Board) -> None:
+    """The next page is complete even if the last post of the previous page has been deleted."""
     ada = board.person()
     written = [(await board.write(ada))["id"] for _ in range(6)][::-1]
     first = await board.call("GET", ada, "?author=me&limit=2")
@@ -376,10 +376,10 @@ async def test_a_post_that_goes_between_two_pages_takes_no_other_with_it(board: 
 
 
 @pytest.mark.parametrize("near", [1, 2, 5, 12, 13, 10_000])
-async def test_a_list_is_the_same_wherever_it_is_looked_for(
+async def test_a_list_is_the_same_however_its_posts_are_found(
     board: Board, monkeypatch: pytest.MonkeyPatch, near: int
 ) -> None:
-    """A page takes its posts from those next to the cursor and from the index, and shows the same whichever it was."""
+    """A page is the same whether its posts are found next to the cursor, through the index, or both."""
     monkeypatch.setattr(search, "NEAR", near)
     ada, bob, tag = board.person("Ada"), board.person("Bob"), f"near {near}"
     posts = []
@@ -402,7 +402,7 @@ async def test_a_list_is_the_same_wherever_it_is_looked_for(
 
 
 async def test_a_search_uses_its_index(board: Board) -> None:
-    """Each filter has an index that can answer it."""
+    """Each filter can use an index."""
     conditions = {
         "author_id = '3f2b8c1e-9a4d-4c6b-8e2f-1d5a7b9c0e3f'": "posts_by_author",
         "tags @> ARRAY['x']": "posts_by_tag",

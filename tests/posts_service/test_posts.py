@@ -1,4 +1,4 @@
-"""Posts and who may do what with them."""
+"""Posts, and who may read and change them."""
 
 import asyncio
 import random
@@ -21,8 +21,8 @@ from tests.api_client import Pair, posts_app, posts_settings, served
 from tests.posts_service.board import BOTH, MODERATOR, Board
 
 
-async def test_a_post_is_what_was_sent_by_whom_the_token_says(pair: Pair) -> None:
-    """A post is answered with 201, its Location, and the author of the token."""
+async def test_a_new_post_has_the_author_of_the_token(pair: Pair) -> None:
+    """A new post is returned with 201 and its Location, and its author is the token's user."""
     ada = await pair.sign_up("Ada")
     reply = await pair.post(ada.token, "First  post ", "Line one\n\tline two 🦉", tags=["News", " news ", "b"])
     assert reply.status == 201
@@ -36,14 +36,14 @@ async def test_a_post_is_what_was_sent_by_whom_the_token_says(pair: Pair) -> Non
 
 
 async def test_the_author_is_never_taken_from_the_body(pair: Pair) -> None:
-    """A body that names an author is refused."""
+    """A body that contains an author is refused."""
     ada = await pair.sign_up()
     reply = await pair.post(ada.token, author_id=str(uuid4()))
     assert (reply.status, reply.body["errors"][0]["pointer"]) == (422, "/author_id")
 
 
 async def test_the_author_edits_and_deletes(pair: Pair) -> None:
-    """The author changes what is sent and nothing else, and can delete the post for good."""
+    """An author can edit a post, which changes only the members that are sent, and delete it for good."""
     ada = await pair.sign_up()
     post = (await pair.post(ada.token, "Old", "Text", tags=["kept"])).body
     url = f"{pair.posts}/posts/{post['id']}"
@@ -58,7 +58,7 @@ async def test_the_author_edits_and_deletes(pair: Pair) -> None:
 
 
 async def test_others_read_but_do_not_write(pair: Pair) -> None:
-    """Whoever is not the author can read a post, and gets 403 for changing or deleting it; the post stays as it was."""
+    """Other users can read a post but get 403 if they try to change or delete it."""
     ada, bob = await pair.sign_up("Ada"), await pair.sign_up("Bob")
     post = (await pair.post(ada.token)).body
     url = f"{pair.posts}/posts/{post['id']}"
@@ -71,8 +71,8 @@ async def test_others_read_but_do_not_write(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "post_id", ["0", "-1", "1.0", "01", "x", "9223372036854775808", "9" * 400, "%00", "1%2F2", "٣"]
 )
-async def test_a_strange_id_is_no_post(pair: Pair, post_id: str) -> None:
-    """An id that can't be one is 404, never a fault."""
+async def test_an_invalid_id_is_not_found(pair: Pair, post_id: str) -> None:
+    """A malformed or out-of-range id gets 404."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts/{post_id}", token=ada.token)
     assert (reply.status, reply.code) == (404, "not_found")
@@ -95,10 +95,10 @@ async def test_a_strange_id_is_no_post(pair: Pair, post_id: str) -> None:
         ({"tags": ["t" * 51]}, "/tags/0", "too_long"),
     ],
 )
-async def test_a_limit_is_named_with_what_was_sent(
+async def test_an_invalid_member_of_a_post_is_named(
     pair: Pair, change: dict[str, object], pointer: str, code: str
 ) -> None:
-    """What is over a limit gets 422 with its pointer, on writing and on editing alike."""
+    """An invalid member gets 422 with its pointer, whether the post is written or edited."""
     ada = await pair.sign_up()
     post = (await pair.post(ada.token)).body
     written = await pair.call("POST", f"{pair.posts}/posts", {"title": "t", "body": "b", **change}, ada.token)
@@ -108,8 +108,8 @@ async def test_a_limit_is_named_with_what_was_sent(
         assert [(error["pointer"], error["code"]) for error in reply.body["errors"]] == [(pointer, code)]
 
 
-async def test_the_largest_post_is_taken(pair: Pair) -> None:
-    """Every limit can be reached, also when each character arrives as an escape."""
+async def test_the_largest_post_is_accepted(pair: Pair) -> None:
+    """A post may reach every limit at once, even if every character arrives as an escape."""
     ada = await pair.sign_up()
     reply = await pair.post(ada.token, "🦉" * 200, "🦉" * 100_000, tags=[f"{n}" + "t" * 49 for n in range(10)])
     assert reply.status == 201
@@ -117,7 +117,7 @@ async def test_the_largest_post_is_taken(pair: Pair) -> None:
 
 
 async def test_pages_follow_each_other(pair: Pair) -> None:
-    """The list is newest first, and `next` leads from page to page without a gap or a repetition."""
+    """Posts are listed newest first, and following `next` neither skips nor repeats any."""
     ada = await pair.sign_up()
     written = [(await pair.post(ada.token, f"Post {n}")).body["id"] for n in range(5)]
     seen: list[int] = []
@@ -142,8 +142,8 @@ async def test_pages_follow_each_other(pair: Pair) -> None:
         ("page=2", "page", "field_unknown"),
     ],
 )
-async def test_a_wrong_parameter_is_named(pair: Pair, query: str, parameter: str, code: str) -> None:
-    """A parameter that is unknown, repeated or out of range gets 400 with its name."""
+async def test_an_invalid_parameter_is_named(pair: Pair, query: str, parameter: str, code: str) -> None:
+    """A parameter that is unknown, repeated, out of range or of the wrong type gets 400 with its name."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts?{query}", token=ada.token)
     assert (reply.status, reply.code) == (400, "parameter_invalid")
@@ -152,7 +152,7 @@ async def test_a_wrong_parameter_is_named(pair: Pair, query: str, parameter: str
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAAAAAAAAAAAAAAAA", "é", "A" * 5000])
 async def test_a_foreign_cursor_is_refused(pair: Pair, cursor: str) -> None:
-    """A cursor that this service did not give is 400 cursor_invalid."""
+    """A cursor that was not issued by this service gets 400 cursor_invalid."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts", token=ada.token, params={"cursor": cursor})
     assert (reply.status, reply.code) == (400, "cursor_invalid")
@@ -171,7 +171,7 @@ WORST_FOR_SEARCH = {
     "no words": "\n" * 100_000,
     "control characters": "".join(map(chr, range(1, 32))) * 3_000,
     "quotes": "\"'\\" * 33_333,
-    # the parser of Postgres takes minutes for these where punctuation means something to it
+    # Postgres' text search parser takes minutes for these if it gets to see the punctuation
     "underscores": "a_" * 50_000,
     "comments": "<!--" * 25_000,
     "homes": "~/" * 50_000,
@@ -180,8 +180,8 @@ WORST_FOR_SEARCH = {
 
 
 @pytest.mark.parametrize("name", WORST_FOR_SEARCH)
-async def test_no_text_is_too_much_for_the_search(board: Board, name: str) -> None:
-    """Whatever 100,000 characters hold, they are stored as sent, by POST and by PATCH alike, and found by a word."""
+async def test_any_long_text_can_be_indexed(board: Board, name: str) -> None:
+    """Any text of 100,000 characters is stored as sent, by POST and by PATCH, and its post can be found by a word."""
     text = WORST_FOR_SEARCH[name]
     ada = board.person()
     post = await board.write(ada, "findable", text)
@@ -194,9 +194,9 @@ async def test_no_text_is_too_much_for_the_search(board: Board, name: str) -> No
 
 
 async def test_random_text_is_kept_as_it_is(board: Board) -> None:
-    """Every character but NUL and lone surrogates comes back as it was sent, in any order and number."""
+    """Any text without NUL and lone surrogates comes back as it was sent."""
     ada = board.person()
-    randomness = random.Random(5)  # noqa: S311  no secret is made of it
+    randomness = random.Random(5)  # noqa: S311  not used for secrets
     for size in (1, 2, 1_000, 100_000):
         codes = (randomness.randrange(1, 0x110000 - 0x800) for _ in range(size))
         text = "".join(chr(code if code < 0xD800 else code + 0x800) for code in codes)
@@ -204,7 +204,7 @@ async def test_random_text_is_kept_as_it_is(board: Board) -> None:
 
 
 async def test_the_limits_hold_when_every_character_is_escaped(board: Board) -> None:
-    """A limit counts characters, not the bytes that they arrive as: at the limit 201, one more 422."""
+    """Limits count characters, not the bytes that encode them."""
 
     def escaped(text: str) -> str:
         units = text.encode("utf-16-be").hex()
@@ -235,10 +235,10 @@ async def test_the_limits_hold_when_every_character_is_escaped(board: Board) -> 
         ({"tags": ["t"] * 11}, (10, 11)),
     ],
 )
-async def test_an_error_tells_the_limit_and_what_was_sent(
+async def test_an_error_states_the_limit_and_what_was_sent(
     board: Board, change: dict[str, object], figures: tuple[int, int]
 ) -> None:
-    """What is over a limit is told both figures."""
+    """An error about a limit gives both the limit and the figure that was sent."""
     reply = await board.call("POST", board.person(), json={"title": "t", "body": "b", **change})
     assert reply.status == 422
     message = reply.body["errors"][0]["message"]
@@ -260,7 +260,7 @@ async def test_an_error_tells_the_limit_and_what_was_sent(
     ],
 )
 async def test_tags_are_normalised(board: Board, sent: list[str], kept: list[str]) -> None:
-    """Tags are kept in NFC, lower case, without outer space and each once; one that was read finds its post."""
+    """Tags are stored in NFC, lower case, trimmed and without duplicates, and each one finds its post."""
     ada = board.person()
     post = await board.write(ada, tags=sent)
     assert post["tags"] == kept
@@ -271,8 +271,8 @@ async def test_tags_are_normalised(board: Board, sent: list[str], kept: list[str
     assert again.body == post
 
 
-async def test_a_moderator_changes_and_deletes_what_others_wrote(board: Board) -> None:
-    """posts:moderate allows to change and delete any post; author and author_name stay."""
+async def test_a_moderator_can_change_and_delete_the_posts_of_others(board: Board) -> None:
+    """With posts:moderate, any post can be changed and deleted, and an edited post keeps its author."""
     ada, moderator = board.person("Ada"), board.person("Mo", MODERATOR)
     post = await board.write(ada)
     edited = await board.call("PATCH", moderator, f"/{post['id']}", {"title": "Moderated"})
@@ -283,8 +283,8 @@ async def test_a_moderator_changes_and_deletes_what_others_wrote(board: Board) -
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_moderating_without_writing_is_nothing(board: Board, method: str) -> None:
-    """posts:moderate does not stand in for posts:write."""
+async def test_moderating_requires_the_write_scope(board: Board, method: str) -> None:
+    """posts:moderate does not include posts:write."""
     post = await board.write(board.person())
     half = board.person(scope="posts:read posts:moderate")
     reply = await board.call(method, half, f"/{post['id']}", {"title": "x"} if method == "PATCH" else None)
@@ -307,8 +307,8 @@ READ, WRITE = "posts:read", "posts:write"
         ("DELETE", "/{id}", WRITE),
     ],
 )
-async def test_each_route_wants_its_scope(board: Board, method: str, path: str, needed: str) -> None:
-    """Every route wants one scope; a token without it is 403 and told which, one without a token 401."""
+async def test_each_route_requires_its_scope(board: Board, method: str, path: str, needed: str) -> None:
+    """A token without the route's scope gets 403 with the name of the scope, and no token gets 401."""
     ada = board.person()
     post = await board.write(ada)
     url = board.url + path.format(id=post["id"])
@@ -325,8 +325,8 @@ async def test_each_route_wants_its_scope(board: Board, method: str, path: str, 
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_the_first_reason_is_told(board: Board, method: str) -> None:
-    """Of several reasons against a request the first counts: 401, 403 scope, 404, 403 author, 412."""
+async def test_the_first_reason_is_reported(board: Board, method: str) -> None:
+    """Reasons to refuse a request are checked in this order: 401, 403 (scope), 404, 403 (author), 412."""
     ada, bob = board.person("Ada"), board.person("Bob")
     post = await board.write(ada)
     gone = await board.write(ada)
@@ -349,8 +349,8 @@ async def test_the_first_reason_is_told(board: Board, method: str) -> None:
     assert (await board.call("GET", ada, f"/{post['id']}")).body == post
 
 
-async def test_a_post_keeps_the_name_of_its_day(board: Board) -> None:
-    """author_name is what the token said when the post was written; a new name is on new posts only."""
+async def test_a_post_keeps_the_original_name_of_its_author(board: Board) -> None:
+    """author_name is the name in the token when the post was written; a new name appears only on new posts."""
     ada = board.person("Ada")
     old = await board.write(ada)
     renamed = board.person("Ada Lovelace 🦉", user_id=ada.id)
@@ -362,8 +362,8 @@ async def test_a_post_keeps_the_name_of_its_day(board: Board) -> None:
 
 
 @pytest.mark.parametrize("scope", [BOTH, MODERATOR])
-async def test_all_of_ones_own_can_be_deleted(board: Board, scope: str) -> None:
-    """DELETE /posts?author=me removes all that one wrote and nothing else, for moderators too."""
+async def test_all_own_posts_can_be_deleted(board: Board, scope: str) -> None:
+    """DELETE /posts?author=me removes all posts of the caller and no others, even for a moderator."""
     ada, bob = board.person("Ada", scope), board.person("Bob")
     own = [await board.write(ada) for _ in range(3)]
     other = await board.write(bob)
@@ -377,8 +377,8 @@ async def test_all_of_ones_own_can_be_deleted(board: Board, scope: str) -> None:
 @pytest.mark.parametrize(
     "query", ["", "?author=", "?author=ME", "?author={id}", "?author=me&tag=x", "?author=me&author=me"]
 )
-async def test_nothing_is_deleted_by_a_slip(board: Board, query: str) -> None:
-    """DELETE /posts with anything but author=me is 400, and deletes nothing."""
+async def test_nothing_is_deleted_by_mistake(board: Board, query: str) -> None:
+    """DELETE /posts with any query other than author=me gets 400 and deletes nothing."""
     ada = board.person()
     post = await board.write(ada, tags=["x"])
     reply = await board.call("DELETE", ada, query.format(id=ada.id))
@@ -386,8 +386,8 @@ async def test_nothing_is_deleted_by_a_slip(board: Board, query: str) -> None:
     assert (await board.call("GET", ada, f"/{post['id']}")).body == post
 
 
-async def test_deletions_of_all_at_once_get_along(board: Board) -> None:
-    """Several deletions of all of one's own posts at the same time, while more are written, all succeed."""
+async def test_concurrent_deletions_of_all_own_posts_succeed(board: Board) -> None:
+    """Several requests can delete all posts of one author at once while more are being written."""
     ada = board.person()
     for _ in range(5):
         await board.execute(
@@ -403,8 +403,8 @@ async def test_deletions_of_all_at_once_get_along(board: Board) -> None:
         assert deleted + left == 305
 
 
-async def test_head_tells_what_get_tells(board: Board) -> None:
-    """HEAD has the status and the headers of GET, and no body."""
+async def test_head_has_the_headers_of_get(board: Board) -> None:
+    """HEAD returns the same status and headers as GET, without the body."""
     ada = board.person()
     for _ in range(2):
         post = await board.write(ada)
@@ -416,7 +416,7 @@ async def test_head_tells_what_get_tells(board: Board) -> None:
 
 
 async def test_each_request_is_one_statement(database_url: str, keyring_file: Path) -> None:
-    """Every route asks the database once, whatever it shows or changes, and prepares nothing twice."""
+    """Each request runs at most one statement (two if its idempotency key was used), and prepares none twice."""
     app = posts_app(database_url, keyring_file, database_connections=1)
     async with served(app) as base, ClientSession() as http:
         board = Board(Pair("", base, http), database_url, keyring_file)
@@ -429,12 +429,12 @@ async def test_each_request_is_one_statement(database_url: str, keyring_file: Pa
         new: dict[str, Any] = {"title": "t", "body": "words", "tags": ["x"]}
         for _ in range(30):
             await board.write(ada, **new)
-        # asyncpg asks once for each connection what an array of numbers is
+        # asyncpg looks up the type of a number array once per connection
         await board.call("PATCH", ada, "/1", {})
         requests: list[tuple[str, str, object, dict[str, str], int, int]] = [
             ("POST", "", new, {}, 201, 1),
             ("POST", "", new, keyed, 201, 1),
-            ("POST", "", new, keyed, 201, 2),  # the first answer again
+            ("POST", "", new, keyed, 201, 2),  # repeats the first response
             ("POST", "", {**new, "title": "u"}, keyed, 422, 2),
             ("GET", "?limit=20", None, {}, 200, 1),
             ("GET", "?limit=20&author=me&tag=x&tag=y&q=words", None, {}, 200, 1),
@@ -468,13 +468,13 @@ async def test_each_request_is_one_statement(database_url: str, keyring_file: Pa
 async def _prepared(pool: Any) -> set[tuple[str, str]]:
     async with pool.acquire() as connection:
         rows = await connection.fetch("SELECT name, statement, generic_plans FROM pg_prepared_statements")
-        # a plan for all values is a bad one for most: a frequent word is no rare one
+        # a generic plan would suit either frequent words or rare ones, never both
         assert {row["generic_plans"] for row in rows if "$1" in row["statement"]} == {0}
         return {(row[0], row[1]) for row in rows}
 
 
 async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_url: str, keyring_file: Path) -> None:
-    """A field added to Edit later is not lost when tags are changed together with it."""
+    """A field that is added to Edit later is kept when tags are edited with it."""
     bigger = make_dataclass("BiggerEdit", [("published", bool | None, None)], bases=(Edit,), frozen=True)
     given: list[Any] = []
 

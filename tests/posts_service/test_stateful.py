@@ -1,4 +1,4 @@
-"""The posts service against a model of it in memory: whatever is done in whatever order, both tell the same."""
+"""The posts service against a model in memory: any sequence of requests gets the same results from both."""
 
 import asyncio
 import http.client
@@ -36,7 +36,7 @@ VOCABULARY = ("alpha", "beta", "gamma")
 _examples = count()
 TAGS = ("red", " Red", "RED ", "blue", "Blue", "grün", "GRU\u0308N", "a b")
 
-# a title is one line, a body is any text; in both no word of the vocabulary may come about by chance
+# a title is one line, a body is any text; the noise in them can't form a word of the vocabulary
 _LETTERS = "abeghlmptABEGHLMPT"
 _noise = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters=_LETTERS), max_size=12)
 _prose = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0" + _LETTERS), max_size=40)
@@ -54,7 +54,7 @@ queries: Mapping[str, Callable[[set[str]], bool]] = {
 
 
 class Machine(RuleBasedStateMachine):
-    """Two authors and a moderator, who create, edit, delete and list posts."""
+    """Two authors and a moderator who create, edit, delete and list posts."""
 
     connection: http.client.HTTPConnection
     people: Sequence[SignedIn]
@@ -69,7 +69,7 @@ class Machine(RuleBasedStateMachine):
     def send(
         self, method: str, who: int, path: str, body: object = None, **headers: str
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """One request over the socket; header names have underscores."""
+        """Send one request; write underscores for the hyphens in header names."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         data = None
         if body is not None:
@@ -81,12 +81,12 @@ class Machine(RuleBasedStateMachine):
         return answer.status, answer.headers, answer.read()
 
     def post_id(self, number: int) -> int:
-        """One of all posts that there ever were; the newest ones more often."""
+        """The id of a post that exists or was deleted; `number` counts back from the newest."""
         known = sorted([*self.posts, *self.gone])
         return known[-1 - number % len(known)]
 
     def expected(self, who: int, post_id: int, condition: str) -> tuple[int, dict[str, str]]:
-        """Whether somebody may change a post: a status below 400 if so; and the headers of such a request."""
+        """The expected status of a change (200 if it is allowed), and the headers to send with it."""
         post = self.posts.get(post_id)
         present = post["version"] if post else 1
         header = {
@@ -104,7 +104,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def nothing_is_there(self) -> None:
-        """Whatever the example before left is gone."""
+        """Delete what the previous example left behind."""
         for who in range(len(self.people)):
             assert self.send("DELETE", who, "/posts?author=me")[0] == 200
 
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         key=st.none() | st.sampled_from(["k1", "k2", "k3"]),
     )
     def create(self, who: int, title: str, body: str, tags: list[str] | None, key: str | None) -> None:
-        """A post is made as it was sent; under a key that is known it is the first answer, or a refusal."""
+        """A post is stored as sent; a known key gets the first response again, or 422 if the post differs."""
         new = {"title": title, "body": body} | ({} if tags is None else {"tags": tags})
         header = {} if key is None else {"Idempotency_Key": f"{key}-{self.example}"}
         status, headers, raw = self.send("POST", who, "/posts", new, **header)
@@ -156,7 +156,7 @@ class Machine(RuleBasedStateMachine):
         condition=st.sampled_from(["none", "any", "present", "list", "stale"]),
     )
     def edit(self, who: int, number: int, change: dict[str, Any], condition: str) -> None:
-        """An edit changes what it names, if the post is there, is one's own or one moderates, and the version fits."""
+        """An edit by the author or a moderator changes the members that are sent if the condition holds."""
         post_id = self.post_id(number)
         wanted, header = self.expected(who, post_id, condition)
         status, headers, raw = self.send("PATCH", who, f"/posts/{post_id}", change, **header)
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         condition=st.sampled_from(["none", "none", "any", "present", "stale"]),
     )
     def delete(self, who: int, number: int, condition: str) -> None:
-        """A deletion takes the post away for good, under the same conditions as an edit."""
+        """A post is deleted for good, under the same conditions as an edit."""
         post_id = self.post_id(number)
         wanted, header = self.expected(who, post_id, condition)
         status, _, raw = self.send("DELETE", who, f"/posts/{post_id}", **header)
@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 2))
     def delete_own(self, who: int) -> None:
-        """All of one's own go, and nobody else's."""
+        """All posts of the caller are deleted, and no others."""
         own = [post_id for post_id, post in self.posts.items() if post["author_id"] == self.people[who].id]
         status, _, raw = self.send("DELETE", who, "/posts?author=me")
         assert (status, json.loads(raw)) == (200, {"deleted": len(own)})
@@ -206,7 +206,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.posts or self.gone)
     @rule(who=st.integers(0, 2), number=st.integers(0, 5), known=st.integers(-2, 1))
     def show(self, who: int, number: int, known: int) -> None:
-        """A post is shown as it is by now, unless the client has that version already."""
+        """The current version of a post is returned unless the client already has it."""
         post_id = self.post_id(number)
         post = self.posts.get(post_id)
         tag = f'W/"{(post["version"] if post else 1) + known}"'
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         limit=st.integers(1, 5),
     )
     def walk(self, who: int, author: str | int | None, tags: list[str], words: str | None, limit: int) -> None:
-        """The pages of a list show what its filters let through, whole, the newest first."""
+        """The pages of a list show every post that matches its filters, newest first."""
         author_id = None if author is None else self.people[who if author == "me" else int(author)].id
         wanted = [
             self.posts[post_id]
@@ -246,19 +246,19 @@ class Machine(RuleBasedStateMachine):
             pages.append(page["items"])
             assert (page["next"] is None) == (headers["Link"] is None)
             path = headers["Link"].removeprefix("<").removesuffix('>; rel="next"') if page["next"] else None
-            assert len(pages) <= len(wanted) // limit + 1, "there are more pages than posts for them"
+            assert len(pages) <= len(wanted) // limit + 1, "there are more pages than the posts need"
         assert [post for page in pages for post in page] == wanted
         assert all(len(page) == limit for page in pages[:-1])
 
     @invariant()
     def all_is_listed(self) -> None:
-        """The list without filters is what the model has."""
+        """The list without filters equals the model."""
         _, _, raw = self.send("GET", 0, "/posts?limit=100")
         assert json.loads(raw)["items"] == [self.posts[post_id] for post_id in sorted(self.posts, reverse=True)]
 
 
 def normalised(tags: Sequence[str]) -> list[str]:
-    """What becomes of tags."""
+    """Tags as the service should store them."""
     kept: list[str] = []
     for tag in tags:
         plain = unicodedata.normalize("NFC", tag).strip().lower()
@@ -268,13 +268,13 @@ def normalised(tags: Sequence[str]) -> list[str]:
 
 
 def words_of(post: Mapping[str, Any]) -> set[str]:
-    """Which words of the vocabulary a post has."""
+    """The words of the vocabulary that a post contains."""
     return {word for text in (post["title"], post["body"]) for word in text.lower().split(" ") if word in VOCABULARY}
 
 
 @pytest.fixture
 async def service(database_server: Server, keyring_file: Path) -> AsyncIterator[processes.Service]:
-    """The posts service as a process, on a database of its own."""
+    """The posts service as a process with its own database."""
     url = await database_server.create_database()
     started = processes.start("posts", port=processes.free_port(), database_url=url, keyring=keyring_file)
     try:
@@ -287,7 +287,7 @@ async def service(database_server: Server, keyring_file: Path) -> AsyncIterator[
 
 @pytest.fixture
 def machine(service: processes.Service, keyring_file: Path) -> Iterator[type[Machine]]:
-    """The machine, connected to the service."""
+    """A machine that is connected to the service."""
     here = http.client.HTTPConnection(processes.HOST, service.port, timeout=20)
 
     class Connected(Machine):
@@ -303,7 +303,7 @@ def machine(service: processes.Service, keyring_file: Path) -> Iterator[type[Mac
 
 
 def test_the_service_does_what_the_model_does(machine: type[Machine]) -> None:
-    """Whatever several people create, edit, delete and list, in any order, the service answers as the model does."""
+    """Whatever users create, edit, delete and list, in any order, the service agrees with the model."""
     run_state_machine_as_test(
         machine,
         settings=settings(

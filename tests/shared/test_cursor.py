@@ -1,4 +1,4 @@
-"""Cursors."""
+"""Writing and reading cursors."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from shared.cursor import CursorInvalid
 
 
 @pytest.mark.parametrize("position", [b"", b"\0" * 8, b"\xff" * 24])
-def test_a_cursor_comes_back_as_it_went(position: bytes) -> None:
-    """What is written is read."""
+def test_a_cursor_holds_its_position(position: bytes) -> None:
+    """Reading a cursor returns the position that was written."""
     assert cursor.read(cursor.write(position), len(position)) == position
 
 
 def test_an_altered_cursor_is_refused() -> None:
-    """No single character of a cursor can be changed, and it fits no list of another kind."""
+    """A cursor with any character changed, or of another length than expected, is refused."""
     text = cursor.write((1234).to_bytes(8, "big"))
     for at, character in enumerate(text):
         with pytest.raises(CursorInvalid):

@@ -1,4 +1,4 @@
-"""The error codes against their document."""
+"""The error codes, their documentation, and the response made from an error."""
 
 import ast
 import re
@@ -15,20 +15,20 @@ DOCUMENT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 
 
 def test_every_code_is_documented_with_its_status() -> None:
-    """docs/errors.md lists each code of both services with its status, and none that there is not."""
+    """docs/errors.md lists exactly the codes of both services, each with its status."""
     assert auth_service.app, posts_service.app  # importing them defines their errors
     documented = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCUMENT, re.MULTILINE)
     assert sorted(documented) == sorted((str(int(problems.status_of(kind))), kind.code) for kind in codes())
 
 
 def test_no_two_errors_share_a_code() -> None:
-    """A code means one thing."""
+    """Each code belongs to one error."""
     found = [kind.code for kind in codes()]
     assert len(found) == len(set(found))
 
 
 def test_every_fault_is_documented() -> None:
-    """Each code that the source gives to a fault of a field stands in the document, and no other does."""
+    """docs/errors.md lists exactly the codes that the source gives to faults of single fields."""
     used = set()
     for file in (
         file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
@@ -44,8 +44,8 @@ def test_every_fault_is_documented() -> None:
     assert {code for row in rows for code in re.findall(r"`(\w+)`", row)} == used
 
 
-def test_an_error_renders_what_it_knows_and_nothing_else() -> None:
-    """Empty members are left out, Retry-After goes into the header, and a lone surrogate can be told back."""
+def test_an_error_renders_only_the_members_it_has() -> None:
+    """Empty members are left out, retry_after becomes a header, and a lone surrogate is escaped."""
     bare = problems.answer(errors.NotFound("There is nothing"), "id")
     assert b"hint" not in bare.body
     assert b"errors" not in bare.body
@@ -59,8 +59,8 @@ def test_an_error_renders_what_it_knows_and_nothing_else() -> None:
     assert b"\\ud800" in full.body
 
 
-def test_every_refusal_to_come_back_later_says_when() -> None:
-    """The classes whose answer needs Retry-After are raised with it wherever they are raised."""
+def test_every_temporary_error_says_when_to_retry() -> None:
+    """Busy and DatabaseUnavailable are always raised with retry_after."""
     later = {"Busy", "DatabaseUnavailable"}
     for file in (
         file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
@@ -74,7 +74,7 @@ def test_every_refusal_to_come_back_later_says_when() -> None:
 
 
 def test_every_status_has_the_same_phrase_on_every_python() -> None:
-    """A title doesn't depend on the version of Python that the service runs on."""
+    """The title of an error doesn't depend on the version of Python."""
     phrases = {int(problems.status_of(kind)): problems.phrase(problems.status_of(kind)) for kind in codes()}
     assert phrases == {
         400: "Bad Request",

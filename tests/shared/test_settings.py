@@ -1,4 +1,4 @@
-"""Settings that are refused, and what is said of them."""
+"""Required settings, invalid ones, and secrets that must not show."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ GOOD = {"DATABASE_URL": "postgresql://u@localhost/d", "JWT_KEYRING_FILE": "keyri
 
 
 def test_little_must_be_set() -> None:
-    """The database alone has no default; the ports are those of the documents."""
+    """Only the database and the keyring must be set; the ports are the documented ones."""
     assert AuthSettings.from_environ(GOOD).port == 8001
     assert PostsSettings.from_environ(GOOD).port == 8002
 
@@ -40,8 +40,8 @@ def test_little_must_be_set() -> None:
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_wrong_variable_is_named_and_its_value_is_not_shown(variable: str, value: str) -> None:
-    """A value that is not allowed ends the start with one line that names the variable and tells no secret."""
+def test_an_invalid_variable_is_named_and_its_value_is_not_shown(variable: str, value: str) -> None:
+    """An invalid value is reported in one line that names the variable and shows no secret."""
     with pytest.raises(StartupError) as error:
         AuthSettings.from_environ({**GOOD, variable: value})
     assert str(error.value).startswith(f"{variable}: ")
@@ -49,14 +49,14 @@ def test_a_wrong_variable_is_named_and_its_value_is_not_shown(variable: str, val
     assert "pa55word" not in str(error.value)
 
 
-def test_what_is_missing_is_named() -> None:
-    """A variable without a default that is not set is named."""
+def test_a_missing_variable_is_named() -> None:
+    """The error names a required variable that is not set."""
     with pytest.raises(StartupError, match="DATABASE_URL is not set"):
         AuthSettings.from_environ({})
 
 
 def test_the_password_file_goes_into_the_url(tmp_path: Path) -> None:
-    """A password from a file is encoded into the URL, whatever characters it has."""
+    """A password from a file is percent-encoded into the URL."""
     file = tmp_path / "password"
     file.write_text("p@ss/w:rd%\n")
     settings = PostsSettings.from_environ({**GOOD, "DATABASE_PASSWORD_FILE": str(file)})
@@ -64,7 +64,7 @@ def test_the_password_file_goes_into_the_url(tmp_path: Path) -> None:
 
 
 def test_two_passwords_are_refused(tmp_path: Path) -> None:
-    """A password in the URL and another in a file is one too many."""
+    """The password may be in the URL or in a file, not both."""
     file = tmp_path / "password"
     file.write_text("b")
     settings = PostsSettings.from_environ(
@@ -75,7 +75,7 @@ def test_two_passwords_are_refused(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    """Printed settings show neither the database's password nor the keyring."""
+    """The repr of the settings shows neither the database password nor the keyring."""
     settings = PostsSettings.from_environ(
         {"DATABASE_URL": "postgresql://u:pa55word@localhost/d", "JWT_KEYRING": "k3yring"}
     )

@@ -1,4 +1,4 @@
-"""Nesting of JSON has a bound of its own, the same in bodies and tokens and on every Python."""
+"""The limit on nested JSON is the same in bodies and tokens, and on every version of Python."""
 
 from collections.abc import Callable
 
@@ -16,18 +16,18 @@ TOO_DEEP = "it is nested more than 64 levels deep"
 
 
 def objects(levels: int) -> bytes:
-    """So many objects inside each other."""
+    """Objects nested `levels` deep."""
     return b'{"a":' * levels + b"1" + b"}" * levels
 
 
 def arrays(levels: int) -> bytes:
-    """So many arrays inside each other."""
+    """Arrays nested `levels` deep."""
     return b"[" * levels + b"]" * levels
 
 
 @pytest.mark.parametrize("nested", [objects, arrays])
 def test_64_levels_are_accepted_and_65_refused(nested: Callable[[int], bytes]) -> None:
-    """Objects and arrays count alike, and what is beside them does not count."""
+    """Objects and arrays each count as a level; siblings don't add to the depth."""
     strict_json.loads(nested(BOUND))
     strict_json.loads(b"[%s]" % b",".join([nested(BOUND - 1)] * 3))
     for levels in (BOUND + 1, 1_000, 100_000):
@@ -38,7 +38,7 @@ def test_64_levels_are_accepted_and_65_refused(nested: Callable[[int], bytes]) -
 
 
 async def test_a_body_nested_too_deeply_is_refused(pair: Pair) -> None:
-    """A body of 64 levels is read, and of 65 levels refused with the bound."""
+    """A body may have 64 levels; with 65 it is refused, and the error names the limit."""
 
     async def register(levels: int) -> tuple[int, str, str]:
         headers = {"Content-Type": "application/json"}
@@ -52,7 +52,7 @@ async def test_a_body_nested_too_deeply_is_refused(pair: Pair) -> None:
 
 
 def test_a_token_nested_too_deeply_is_refused() -> None:
-    """A payload of 64 levels is read, and of 65 levels refused with the bound."""
+    """A payload may have 64 levels; with 65 it is refused, and the error names the limit."""
     verifier = Verifier(Keyring(text=forge.KEYRING), issuer="auth", audience="posts", leeway=10)
 
     def nested(levels: int) -> object:

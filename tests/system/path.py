@@ -1,10 +1,10 @@
-"""The path that must work everywhere: register, sign in, write and read posts. For tests and any running pair."""
+"""The path that must work in every deployment: register, sign in, write and read posts."""
 
 from tests.api_client import PASSWORD, Pair, SignedIn
 
 
 async def walk_both(pair: Pair, email: str) -> SignedIn:
-    """Walk through both services, and return the user."""
+    """Walk the whole path through both services, and return the user."""
     registered = await pair.register(email, name="Ada")
     assert registered.status == 201, registered
     tokens = await pair.login(email, PASSWORD)
@@ -17,7 +17,7 @@ async def walk_both(pair: Pair, email: str) -> SignedIn:
 
 
 async def walk_posts(pair: Pair, user: SignedIn) -> None:
-    """Walk the part that needs only the posts service and an existing token."""
+    """Walk the part of the path that needs only the posts service and a token."""
     written = await pair.post(user.token, "A title", "Some text", tags=["walk"])
     assert written.status == 201, written
     assert (written.body["author_id"], written.body["author_name"]) == (user.id, user.name)

@@ -1,4 +1,4 @@
-"""Both services together, over real sockets."""
+"""The path through both services, over real sockets."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,7 +26,7 @@ async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[st
 async def test_posts_goes_on_without_auth(
     aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:
-    """Users who are signed in can still read and write posts without the auth service and its database."""
+    """Users who are signed in can read and write posts while the auth service and its database are down."""
     auth = await aiohttp_server(auth_app(databases[0], keyring_file))
     posts = await aiohttp_server(posts_app(databases[1], keyring_file))
     async with ClientSession() as http:
@@ -44,7 +44,7 @@ async def test_posts_goes_on_without_auth(
 async def test_the_whole_path_with_both_services_as_processes(
     databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:
-    """The path works with both services as processes, and its second part after auth and its database are gone."""
+    """With both services as processes, the path works, and its second part still does once auth is down."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession())
         services = []

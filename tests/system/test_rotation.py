@@ -1,4 +1,4 @@
-"""The rotation drill: the key is replaced under load and no client notices; and if clients noticed, the drill would."""
+"""The rotation drill: no client notices that the key is replaced, and the drill would tell if one did."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ async def test_the_key_is_replaced_under_load(databases: tuple[str, str], tmp_pa
     assert set(steps["wait"].tokens) == {new}
     assert old not in steps["retire"].tokens
 
-    # promote: twice for a key that was never added, once while the file was broken; retire: while tokens live
+    # promote: twice for a key that was never added, once while the file was broken; retire: while tokens were valid
     assert figures.refused["promote"] >= 3
     assert figures.refused["retire"] >= 1
 

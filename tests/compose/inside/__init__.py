@@ -1,1 +1,1 @@
-"""Scripts that the tests run with the Python of a container."""
+"""Scripts that the tests run with a container's own Python."""

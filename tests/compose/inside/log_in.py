@@ -1,4 +1,4 @@
-"""Runs inside a service's container: who gets into the database with its password? Prints a JSON object."""
+"""Runs inside a service's container: which log-ins work with its database password? Prints a JSON object."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ RIGHTS = "rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls"
 
 
 async def main(password: str) -> None:
-    """Log in as the service does, and as it must not be able to."""
+    """Try to log in as the service does, and in two ways that must fail."""
     url = urlsplit(os.environ["DATABASE_URL"])
     service, database = str(url.username), url.path.removeprefix("/")
 

@@ -1,4 +1,4 @@
-"""Runs inside a container: which of the arguments, each HOST:PORT, accept a connection? Prints a JSON list."""
+"""Runs inside a container: which arguments, each HOST:PORT, accept a connection? Prints a JSON list."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def accepts(target: str) -> bool:
-    """Try to connect."""
+    """Whether a target accepts a connection."""
     host, _, port = target.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=3):

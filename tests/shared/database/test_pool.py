@@ -1,4 +1,4 @@
-"""Migrations, turns and outages of the database."""
+"""Migrations, waiting for a connection, and outages of the database."""
 
 import asyncio
 from pathlib import Path
@@ -15,18 +15,18 @@ TABLE = Migration(1, "0001_table", "CREATE TABLE things (id int); INSERT INTO th
 
 
 def database(url: str, *migrations: Migration, connections: int = 2) -> Database:
-    """A database that migrates when it is opened."""
+    """A database that runs its migrations when it is opened."""
     return Database(url, connections=connections, migrations=migrations, migrate=True)
 
 
 async def test_many_replicas_migrate_once(database_url: str) -> None:
-    """Of several replicas that start at once, one runs each migration."""
+    """When several replicas start at once, each migration runs once."""
     ran = await asyncio.gather(*(database(database_url, TABLE).migrate() for _ in range(8)))
     assert sorted(ran) == [[]] * 7 + [["0001_table"]]
 
 
-async def test_a_migration_that_fails_leaves_nothing(database_url: str) -> None:
-    """A migration runs whole or not at all, and the error names it."""
+async def test_a_failed_migration_is_rolled_back(database_url: str) -> None:
+    """A migration runs completely or not at all, and the error names it."""
     broken = Migration(2, "0002_broken", "CREATE TABLE half (id int); SELECT nonsense")
     with pytest.raises(StartupError, match="0002_broken"):
         await database(database_url, TABLE, broken).migrate()
@@ -37,14 +37,14 @@ async def test_a_migration_that_fails_leaves_nothing(database_url: str) -> None:
 
 
 async def test_an_edited_migration_is_noticed(database_url: str) -> None:
-    """A migration that was changed after it ran ends the start."""
+    """A service does not start if a migration was edited after it ran."""
     await database(database_url, TABLE).migrate()
     with pytest.raises(StartupError, match="edited after it ran"):
         await database(database_url, Migration(1, "0001_table", "SELECT 1")).migrate()
 
 
 def test_migrations_have_no_gap(tmp_path: Path) -> None:
-    """Numbers that are missing or double are refused."""
+    """Migrations must be numbered without a gap."""
     for name in ("0001_a.sql", "0003_b.sql"):
         (tmp_path / name).write_text("SELECT 1")
     with pytest.raises(StartupError, match="without a gap"):
@@ -52,7 +52,7 @@ def test_migrations_have_no_gap(tmp_path: Path) -> None:
 
 
 async def test_turns_are_taken_in_order(database_url: str) -> None:
-    """Connections are lent first come, first served: no late-comer overtakes."""
+    """Connections are lent first come, first served."""
     db = database(database_url, connections=1)
     await db.open()
     served: list[int] = []
@@ -70,8 +70,8 @@ async def test_turns_are_taken_in_order(database_url: str) -> None:
     assert served == list(range(30))
 
 
-async def test_waiting_for_a_turn_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who gets no connection in time is told to come back, and the turn is not lost."""
+async def test_waiting_for_a_connection_times_out(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that gets no connection in time is told to retry, and the connection is not lost."""
     monkeypatch.setattr("shared.database.pool.TURN_SECONDS", 0.05)
     db = database(database_url, connections=1)
     await db.open()
@@ -84,8 +84,8 @@ async def test_waiting_for_a_turn_ends(database_url: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-async def test_a_deadlock_is_no_fault_of_the_service(database_url: str) -> None:
-    """Of two transactions that wait for each other, one is told to come back, and the other goes through."""
+async def test_a_deadlock_is_not_a_server_error(database_url: str) -> None:
+    """When two transactions deadlock, one is told to retry and the other succeeds."""
     db = database(database_url, TABLE)
     await db.open()
     async with db.connection() as connection:
@@ -103,10 +103,10 @@ async def test_a_deadlock_is_no_fault_of_the_service(database_url: str) -> None:
     await db.close()
 
 
-async def test_a_database_that_goes_is_unavailable_and_one_that_comes_back_is_used(
+async def test_the_pool_recovers_when_the_server_closes_a_connection(
     database_url: str,
 ) -> None:
-    """Connections that the server cuts give 503 at most once each; then the service works again by itself."""
+    """A connection that the server closes causes one 503 at most; the next request gets a new connection."""
     db = database(database_url, connections=1)
     await db.open()
     killer = await asyncpg.connect(database_url)
@@ -122,7 +122,7 @@ async def test_a_database_that_goes_is_unavailable_and_one_that_comes_back_is_us
 
 
 async def test_a_dropped_database_is_unavailable(database_server: Server) -> None:
-    """A database that is gone altogether is 503, not a fault of the service."""
+    """Requests to a database that was dropped get 503, not 500."""
     url = await database_server.create_database()
     db = database(url)
     await db.open()
@@ -133,8 +133,8 @@ async def test_a_dropped_database_is_unavailable(database_server: Server) -> Non
     await db.close()
 
 
-async def test_a_database_that_refuses_ends_the_start(database_url: str) -> None:
-    """An unknown database is no reason to wait: the start ends with what to check."""
+async def test_an_unknown_database_stops_the_start(database_url: str) -> None:
+    """If the database does not exist, the service does not wait but says which setting to check."""
     with pytest.raises(StartupError, match="DATABASE_URL"):
         await database(database_url.replace("test_", "nowhere_")).open()
 
@@ -142,7 +142,7 @@ async def test_a_database_that_refuses_ends_the_start(database_url: str) -> None
 async def test_a_database_that_is_not_up_yet_is_waited_for(
     unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A database that can't be reached is tried again and again, with a line in the log each time."""
+    """If the database can't be reached, the service keeps trying and logs each attempt, without the password."""
     monkeypatch.setattr("shared.database.pool.WAIT_SECONDS", 0.01)
     opening = asyncio.create_task(database(f"postgresql://u:secret@127.0.0.1:{unused_tcp_port}/d").open())
     while len(caplog.records) < 3:

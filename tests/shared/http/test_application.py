@@ -1,4 +1,4 @@
-"""What every answer has in common, over real sockets."""
+"""What all responses have in common, over real sockets."""
 
 import asyncio
 import json
@@ -16,18 +16,18 @@ def base(pair: Pair, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def path(base: str, pair: Pair) -> str:
-    """An address that takes a JSON body."""
+    """A path that takes a JSON body."""
     return "/login" if base == pair.auth else "/posts"
 
 
 @pytest.fixture
 async def token(pair: Pair) -> str:
-    """A token of somebody."""
+    """The access token of a new user."""
     return (await pair.sign_up()).token
 
 
-async def test_an_unknown_address_is_problem_json(pair: Pair, base: str) -> None:
-    """404 has the error body, with the request id that the header has."""
+async def test_an_unknown_path_gets_problem_json(pair: Pair, base: str) -> None:
+    """404 has the usual error body, with the same request id as the header."""
     reply = await pair.call("GET", f"{base}/nothing")
     assert reply.status == 404
     assert reply.headers["Content-Type"] == "application/problem+json"
@@ -41,8 +41,8 @@ async def test_an_unknown_address_is_problem_json(pair: Pair, base: str) -> None
     }
 
 
-async def test_a_wrong_method_names_the_right_ones(pair: Pair, base: str, path: str) -> None:
-    """405 names in Allow what the address takes."""
+async def test_a_wrong_method_gets_the_allowed_ones(pair: Pair, base: str, path: str) -> None:
+    """405 lists the methods that the path supports in Allow."""
     reply = await pair.call("PUT", base + path)
     assert (reply.status, reply.code) == (405, "method_not_allowed")
     assert "POST" in reply.headers["Allow"]
@@ -62,8 +62,8 @@ async def test_a_wrong_method_names_the_right_ones(pair: Pair, base: str, path: 
         pytest.param("application/json;" + "a=b;" * 1990, id="parameters"),
     ],
 )
-async def test_a_body_must_say_that_it_is_json(pair: Pair, base: str, path: str, token: str, content_type: str) -> None:
-    """A body that is not declared as JSON in UTF-8 is 415."""
+async def test_a_body_must_be_declared_as_json(pair: Pair, base: str, path: str, token: str, content_type: str) -> None:
+    """A body that is not declared as JSON in UTF-8 gets 415."""
     reply = await pair.call("POST", base + path, token=token, data=b"{}", headers={"Content-Type": content_type})
     assert (reply.status, reply.code) == (415, "media_type_unsupported")
 
@@ -77,10 +77,10 @@ async def test_a_body_must_say_that_it_is_json(pair: Pair, base: str, path: str,
         "application/json;v=1;",
     ],
 )
-async def test_json_may_be_declared_as_one_likes(
+async def test_json_may_be_declared_in_any_spelling(
     pair: Pair, base: str, path: str, token: str, content_type: str
 ) -> None:
-    """Case, blanks, quotes and further parameters make no difference."""
+    """Case, spaces, quotes and other parameters in Content-Type make no difference."""
     reply = await pair.call("POST", base + path, token=token, data=b"{}", headers={"Content-Type": content_type})
     assert (reply.status, reply.code) == (422, "validation_failed")
 
@@ -106,13 +106,13 @@ async def test_json_may_be_declared_as_one_likes(
     ids=lambda body: repr(body[:20]),
 )
 async def test_a_body_must_be_one_strict_json_object(pair: Pair, base: str, path: str, token: str, body: bytes) -> None:
-    """What is no JSON object, or could be read in two ways, is 400 body_malformed."""
+    """A body that isn't a JSON object, or that parsers could read differently, gets 400 body_malformed."""
     reply = await pair.call("POST", base + path, token=token, data=body, headers={"Content-Type": "application/json"})
     assert (reply.status, reply.code) == (400, "body_malformed")
 
 
-async def test_a_small_body_gets_no_huge_answer(pair: Pair, token: str) -> None:
-    """However many unknown fields or parameters are sent, the answer names a few of them."""
+async def test_a_list_of_errors_is_limited(pair: Pair, token: str) -> None:
+    """However many unknown fields or parameters are sent, the error names 20 at most."""
     body = json.dumps({f"field{number}": 1 for number in range(100_000)}).encode()
     reply = await pair.call(
         "POST", f"{pair.posts}/posts", token=token, data=body, headers={"Content-Type": "application/json"}
@@ -125,7 +125,7 @@ async def test_a_small_body_gets_no_huge_answer(pair: Pair, token: str) -> None:
 
 
 async def test_a_body_of_100_000_levels_is_refused(pair: Pair, token: str) -> None:
-    """Nesting never exhausts the service."""
+    """Even extremely deep nesting only gets 400 body_malformed."""
     body = b"[" * 100_000 + b"]" * 100_000
     reply = await pair.call(
         "POST", f"{pair.posts}/posts", token=token, data=body, headers={"Content-Type": "application/json"}
@@ -134,7 +134,7 @@ async def test_a_body_of_100_000_levels_is_refused(pair: Pair, token: str) -> No
 
 
 async def test_a_body_has_a_limit(pair: Pair, base: str, path: str, token: str) -> None:
-    """A body over the limit of the service is 413, which names the limit."""
+    """A body over the service's limit gets 413 with the limit."""
     limit = 16 * 1024 if base == pair.auth else 2 * 1024 * 1024
     body = json.dumps({"email": "x" * limit}).encode()
     reply = await pair.call("POST", base + path, token=token, data=body, headers={"Content-Type": "application/json"})
@@ -143,7 +143,7 @@ async def test_a_body_has_a_limit(pair: Pair, base: str, path: str, token: str) 
 
 
 async def test_nothing_names_the_software(pair: Pair, base: str) -> None:
-    """No header tells which library answers, in which version."""
+    """No header names a library or its version."""
     for url in (f"{base}/health/live", f"{base}/nothing"):
         reply = await pair.call("GET", url)
         assert "Server" not in reply.headers
@@ -151,7 +151,7 @@ async def test_nothing_names_the_software(pair: Pair, base: str) -> None:
 
 
 async def test_a_caller_can_bring_the_request_id(pair: Pair, base: str) -> None:
-    """A harmless X-Request-ID comes back; anything else is replaced."""
+    """A well-formed X-Request-ID is kept; any other is replaced."""
     given = await pair.call("GET", f"{base}/health/live", headers={"X-Request-ID": "order-66.A_b"})
     assert given.headers["X-Request-ID"] == "order-66.A_b"
     for strange in ("a b", "x" * 65, "<b>", ""):
@@ -159,15 +159,15 @@ async def test_a_caller_can_bring_the_request_id(pair: Pair, base: str) -> None:
         assert reply.headers["X-Request-ID"] != strange
 
 
-async def test_get_answers_head(pair: Pair, base: str) -> None:
-    """HEAD gives what GET gives, without the body."""
+async def test_head_has_the_headers_of_get(pair: Pair, base: str) -> None:
+    """HEAD returns the same status and Content-Length as GET, without the body."""
     get, head = await pair.call("GET", f"{base}/health/live"), await pair.call("HEAD", f"{base}/health/live")
     assert (head.status, head.body) == (200, None)
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
 async def test_ready_names_the_keys_by_id(pair: Pair) -> None:
-    """Both services say which keys they hold, so that two that differ are told apart; neither tells a key."""
+    """Both services list the ids of their keys, so that a mismatch shows, but never the keys."""
     auth = await pair.call("GET", f"{pair.auth}/health/ready")
     posts = await pair.call("GET", f"{pair.posts}/health/ready")
     assert auth.status == posts.status == 200
@@ -188,7 +188,7 @@ async def test_ready_names_the_keys_by_id(pair: Pair) -> None:
 
 
 async def test_a_client_that_stops_sending_gets_408(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that does not arrive in time is 408."""
+    """A body that does not arrive in time gets 408."""
     monkeypatch.setattr("shared.http.body.READ_SECONDS", 0.05)
     host, port = pair.auth.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))

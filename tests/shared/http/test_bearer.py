@@ -6,8 +6,8 @@ from multidict import CIMultiDict
 from tests.api_client import Pair
 
 
-async def test_without_a_token_there_is_a_challenge_and_no_error(pair: Pair) -> None:
-    """401 without a token asks for one, and says nothing of an error (RFC 6750 section 3.1)."""
+async def test_a_missing_token_gets_a_challenge_without_an_error(pair: Pair) -> None:
+    """A request without a token gets 401 and a challenge without an error code (RFC 6750 section 3.1)."""
     for url, realm in ((f"{pair.auth}/me", "auth"), (f"{pair.posts}/posts", "posts")):
         reply = await pair.call("GET", url)
         assert (reply.status, reply.code) == (401, "token_missing")
@@ -15,22 +15,22 @@ async def test_without_a_token_there_is_a_challenge_and_no_error(pair: Pair) -> 
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
-async def test_the_scheme_has_no_case(pair: Pair, scheme: str) -> None:
-    """Bearer may be written in any case, with more than one space behind it (RFC 9110 sections 11.1 and 11.4)."""
+async def test_the_scheme_is_case_insensitive(pair: Pair, scheme: str) -> None:
+    """Bearer may be in any case and followed by several spaces (RFC 9110 sections 11.1 and 11.4)."""
     ada = await pair.sign_up()
     reply = await pair.call("GET", f"{pair.posts}/posts", headers={"Authorization": f"{scheme} {ada.token}"})
     assert reply.status == 200
 
 
 @pytest.mark.parametrize("value", ["Basic YTpi", "Token x", "Bearerx"])
-async def test_another_scheme_is_no_token(pair: Pair, value: str) -> None:
-    """Credentials of another scheme count as no token."""
+async def test_credentials_of_another_scheme_are_ignored(pair: Pair, value: str) -> None:
+    """A request with credentials of another scheme counts as one without a token."""
     reply = await pair.call("GET", f"{pair.posts}/posts", headers={"Authorization": value})
     assert (reply.status, reply.code) == (401, "token_missing")
 
 
 async def test_an_empty_bearer_and_two_headers_are_invalid_requests(pair: Pair) -> None:
-    """A Bearer without a token, and two Authorization headers, are 400 invalid_request."""
+    """Bearer without a token, or two Authorization headers, get 400 invalid_request."""
     ada = await pair.sign_up()
     good = f"Bearer {ada.token}"
     for headers in (
@@ -47,7 +47,7 @@ async def test_an_empty_bearer_and_two_headers_are_invalid_requests(pair: Pair) 
 
 
 async def test_a_token_elsewhere_is_never_read(pair: Pair) -> None:
-    """A token in the query or in a cookie counts for nothing."""
+    """A token in the query or in a cookie is ignored."""
     ada = await pair.sign_up()
     in_query = await pair.call("GET", f"{pair.posts}/posts", params={"access_token": ada.token})
     in_cookie = await pair.call("GET", f"{pair.posts}/posts", cookies={"access_token": ada.token})
@@ -55,6 +55,6 @@ async def test_a_token_elsewhere_is_never_read(pair: Pair) -> None:
 
 
 async def test_access_is_decided_before_the_body_is_read(pair: Pair) -> None:
-    """Without a token even a malformed body gets 401."""
+    """Without a token, even a malformed body gets 401."""
     reply = await pair.call("POST", f"{pair.posts}/posts", data=b"{", headers={"Content-Type": "text/plain"})
     assert reply.status == 401

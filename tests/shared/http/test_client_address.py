@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""The client's address, directly or behind proxies."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ from shared.errors import StartupError
 from shared.http.client_address import client_address, network_of
 
 PEER = "127.0.0.1"
-"""From where the tests connect."""
+"""The address that the tests connect from."""
 
 
 @pytest.fixture(scope="module")
 async def base() -> AsyncIterator[str]:
-    """A service that says from where it was asked, through /{number of trusted proxies}."""
+    """A service that returns the client's address; the path is the number of trusted proxies."""
 
     async def tell(request: web.Request) -> web.Response:
         return web.Response(text=client_address(request, int(request.match_info["proxies"])))
@@ -33,7 +33,7 @@ async def base() -> AsyncIterator[str]:
 
 
 async def address(base: str, proxies: int, *headers: str, name: str = "X-Forwarded-For") -> str:
-    """Ask, with these headers."""
+    """Send a request with these headers, and return the client's address that the service found."""
     async with (
         ClientSession() as http,
         http.get(f"{base}/{proxies}", headers=CIMultiDict((name, value) for value in headers)) as response,
@@ -44,7 +44,7 @@ async def address(base: str, proxies: int, *headers: str, name: str = "X-Forward
 
 @pytest.mark.parametrize("headers", [(), ("192.0.2.1",), ("192.0.2.1, 192.0.2.2",), ("192.0.2.1", "192.0.2.2"), ("x",)])
 async def test_without_trusted_proxies_the_header_is_not_read(base: str, headers: tuple[str, ...]) -> None:
-    """With no proxy in front, the address is that of the connection, whatever the client claims."""
+    """Without trusted proxies, the address is that of the connection, whatever the client claims."""
     assert await address(base, 0, *headers) == PEER
 
 
@@ -64,17 +64,17 @@ def test_no_proxy_is_trusted_by_default(keyring_file: Path) -> None:
         (2, ("192.0.2.1, 10.0.0.1",), "192.0.2.1"),
         (2, ("198.51.100.9, 198.51.100.8, 192.0.2.1, 10.0.0.1",), "192.0.2.1"),
         (3, ("198.51.100.9,192.0.2.1,10.0.0.1,10.0.0.2",), "192.0.2.1"),
-        # a proxy may add a header of its own instead of adding to the one that came
+        # a proxy may add a second header instead of appending to the first
         (1, ("198.51.100.9", "192.0.2.1"), "192.0.2.1"),
         (2, ("198.51.100.9, 198.51.100.8", "192.0.2.1", "10.0.0.1"), "192.0.2.1"),
         (2, ("198.51.100.9", "192.0.2.1, 10.0.0.1"), "192.0.2.1"),
-        # what stands before it may be anything
+        # entries further left may be anything
         (1, ("unknown, , ::, \t;,192.0.2.1 ",), "192.0.2.1"),
         (2, (",,,", "192.0.2.1", "10.0.0.1"), "192.0.2.1"),
     ],
 )
 async def test_hops_are_counted_from_the_right(base: str, proxies: int, headers: tuple[str, ...], found: str) -> None:
-    """The client is as many entries from the right as there are proxies; all before it is its own say."""
+    """With N trusted proxies, the client is the Nth entry from the right; entries before it are ignored."""
     assert await address(base, proxies, *headers) == found
 
 
@@ -102,14 +102,14 @@ async def test_hops_are_counted_from_the_right(base: str, proxies: int, headers:
         (2, ("192.0.2.1, , 10.0.0.1",)),
     ],
 )
-async def test_what_no_proxy_wrote_is_not_believed(base: str, proxies: int, headers: tuple[str, ...]) -> None:
-    """Fewer entries than proxies, or no address where it should be: the address is that of the connection."""
+async def test_a_malformed_header_is_ignored(base: str, proxies: int, headers: tuple[str, ...]) -> None:
+    """If there are fewer entries than proxies, or the entry is not an address, the connection's address counts."""
     assert await address(base, proxies, *headers) == PEER
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Forwarded-For-2"])
 async def test_no_other_header_counts(base: str, name: str) -> None:
-    """X-Forwarded-For is the only header that is looked at."""
+    """Only X-Forwarded-For is read."""
     assert await address(base, 1, "192.0.2.1", name=name) == PEER
 
 
@@ -129,12 +129,12 @@ async def test_no_other_header_counts(base: str, name: str) -> None:
     ],
 )
 async def test_an_address_has_one_form(base: str, entry: str, found: str) -> None:
-    """However a proxy writes an address, with a port, a zone, or as IPv6, it is the same client's."""
+    """The same address has the same form, whether a proxy wrote it with a port, a zone or as IPv4-mapped IPv6."""
     assert await address(base, 1, entry) == found
 
 
 async def test_a_connection_over_ipv6() -> None:
-    """The address of an IPv6 connection is the peer's, and a header of somebody it does not trust changes nothing."""
+    """The address of an IPv6 connection is its peer's, whatever an untrusted header says."""
     if not socket.has_ipv6:
         pytest.skip("this Python has no IPv6")
 
@@ -166,5 +166,5 @@ async def test_a_connection_over_ipv6() -> None:
     ],
 )
 def test_a_network_is_an_ipv4_address_or_an_ipv6_64(one: str, other: str, *, same: bool) -> None:
-    """Guesses are counted by the IPv4 address, or by the /64 of an IPv6 one."""
+    """Log-in attempts are counted per IPv4 address or per IPv6 /64."""
     assert (network_of(one) == network_of(other)) == same

@@ -1,4 +1,4 @@
-"""What pages of other origins get to see, and what OPTIONS and HEAD answer."""
+"""CORS headers for pages of other origins, and the answers to OPTIONS."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +22,7 @@ EXPOSED = {"ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"}
 
 @pytest.fixture(scope="module")
 async def open_pair(database_server: Server, keyring_file: Path) -> AsyncIterator[Pair]:
-    """Both services, with two origins that may call them."""
+    """Both services, each with two allowed origins."""
     auth_database, posts_database = await database_server.create_database(), await database_server.create_database()
     origins = f"{APP},{LOCAL}"
     async with (
@@ -36,12 +36,12 @@ async def open_pair(database_server: Server, keyring_file: Path) -> AsyncIterato
 
 
 def words(reply: Reply, header: str) -> set[str]:
-    """The elements of a header that is a list."""
+    """The elements of a list header."""
     return {word.strip() for word in reply.headers[header].split(",")}
 
 
 def cors_headers(reply: Reply) -> dict[str, str]:
-    """All that a browser would look at."""
+    """The CORS headers of a reply."""
     return {name: value for name, value in reply.headers.items() if name.lower().startswith("access-control-")}
 
 
@@ -57,7 +57,7 @@ def cors_headers(reply: Reply) -> dict[str, str]:
 )
 @pytest.mark.parametrize("origin", [APP, LOCAL])
 async def test_a_preflight_is_answered(open_pair: Pair, origin: str, address: str, method: str, asked: str) -> None:
-    """A page of an allowed origin is told, without a token, that it may send the method and the headers it needs."""
+    """A preflight from an allowed origin needs no token and allows the methods and headers that the API uses."""
     service, path = address.split()
     headers = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": asked}
     reply = await open_pair.call("OPTIONS", getattr(open_pair, service) + path, headers=headers)
@@ -72,7 +72,7 @@ async def test_a_preflight_is_answered(open_pair: Pair, origin: str, address: st
 
 
 async def test_what_a_page_needs_is_exposed(open_pair: Pair, keyring_file: Path) -> None:
-    """An answer to an allowed origin names that origin and the headers that the page may read, and varies by origin."""
+    """A response to an allowed origin names that origin, exposes the API's headers, and varies by origin."""
     token = person(keyring_file).token
     for origin in (APP, LOCAL):
         headers = {"Origin": origin}
@@ -107,7 +107,7 @@ async def test_what_a_page_needs_is_exposed(open_pair: Pair, keyring_file: Path)
 async def test_a_page_can_read_an_error(
     open_pair: Pair, keyring_file: Path, call: str, options: dict[str, Any], status: int
 ) -> None:
-    """Errors carry the same headers: without them a page would see a network error, and not what is wrong."""
+    """Errors have the same CORS headers; without them, a page would see only a network error."""
     service, method, path = call.split()
     token = person(keyring_file, scope=options["scope"]).token if "scope" in options else None
     sent = {name: value for name, value in options.items() if name != "scope"}
@@ -119,8 +119,8 @@ async def test_a_page_can_read_an_error(
     assert words(reply, "Vary") == {"Origin"}
 
 
-async def test_a_page_learns_whether_the_database_was_asked(open_pair: Pair, keyring_file: Path) -> None:
-    """Server-Timing names the database exactly where it was asked for this answer, on one connection as on many."""
+async def test_a_page_learns_whether_the_database_was_queried(open_pair: Pair, keyring_file: Path) -> None:
+    """Server-Timing names the database if and only if this response needed it, even on a reused connection."""
     posts, token = f"{open_pair.posts}/posts", person(keyring_file).token
     for call, asked in (
         ({"url": posts, "token": token}, True),
@@ -134,13 +134,13 @@ async def test_a_page_learns_whether_the_database_was_asked(open_pair: Pair, key
         reply = await open_pair.call("GET", **call, headers={"Origin": APP})
         assert reply.headers.get("Server-Timing") == ("database" if asked else None), call
         assert "Server-Timing" in words(reply, "Access-Control-Expose-Headers")
-        # nobody else is told
+        # only pages of allowed origins get the header
         assert "Server-Timing" not in (await open_pair.call("GET", **call)).headers
 
 
 @pytest.mark.parametrize("origin", STRANGERS)
 async def test_other_origins_get_nothing(open_pair: Pair, origin: str) -> None:
-    """No other origin gets a CORS header, neither on a preflight nor on an answer; both vary by origin."""
+    """Other origins get no CORS headers, neither for a preflight nor for a request; both vary by origin."""
     headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
     for method, path in (("OPTIONS", "/posts"), ("GET", "/posts"), ("GET", "/health/live")):
         reply = await open_pair.call(method, open_pair.posts + path, headers=headers)
@@ -148,22 +148,22 @@ async def test_other_origins_get_nothing(open_pair: Pair, origin: str) -> None:
         assert words(reply, "Vary") == {"Origin"}
 
 
-async def test_without_an_origin_the_answer_still_varies(open_pair: Pair) -> None:
-    """An answer to no page varies by origin too, so that no cache gives it to one."""
+async def test_without_an_origin_the_response_still_varies(open_pair: Pair) -> None:
+    """A response to a request without Origin varies by origin too, so that no cache serves it to a page."""
     reply = await open_pair.call("GET", f"{open_pair.posts}/posts")
     assert cors_headers(reply) == {}
     assert words(reply, "Vary") == {"Origin"}
 
 
 async def test_options_without_a_request_method_is_no_preflight(open_pair: Pair) -> None:
-    """OPTIONS of an allowed origin that asks for no method tells the methods alone."""
+    """OPTIONS without Access-Control-Request-Method is not a preflight, even from an allowed origin."""
     reply = await open_pair.call("OPTIONS", f"{open_pair.posts}/posts", headers={"Origin": APP})
     assert reply.status == 204
     assert "Access-Control-Allow-Methods" not in reply.headers
 
 
-async def test_no_origins_no_headers(pair: Pair) -> None:
-    """A service without CORS_ORIGINS never sends a CORS header, nor Vary."""
+async def test_without_allowed_origins_there_are_no_cors_headers(pair: Pair) -> None:
+    """A service without CORS_ORIGINS sends neither CORS headers nor Vary."""
     headers = {"Origin": APP, "Access-Control-Request-Method": "GET"}
     for base in (pair.auth, pair.posts):
         for method, path in (("OPTIONS", "/health/live"), ("GET", "/health/live"), ("GET", "/nothing")):
@@ -183,7 +183,7 @@ async def test_no_origins_no_headers(pair: Pair) -> None:
     ],
 )
 async def test_options_names_the_methods(pair: Pair, service: str, path: str, methods: set[str]) -> None:
-    """OPTIONS is 204 with the methods of the address in Allow, for anyone; each of them answers, no other does."""
+    """OPTIONS needs no token and lists in Allow exactly the methods that the path supports."""
     url = getattr(pair, service) + path
     reply = await pair.call("OPTIONS", url)
     assert (reply.status, reply.body, words(reply, "Allow")) == (204, None, methods)
@@ -192,7 +192,7 @@ async def test_options_names_the_methods(pair: Pair, service: str, path: str, me
         assert (answered == 405) == (method not in methods), (method, answered)
 
 
-async def test_options_of_nothing_is_not_found(pair: Pair) -> None:
-    """OPTIONS at an address that is not there is 404."""
+async def test_options_of_an_unknown_path_is_not_found(pair: Pair) -> None:
+    """OPTIONS of an unknown path gets 404."""
     for base in (pair.auth, pair.posts):
         assert (await pair.call("OPTIONS", f"{base}/nothing")).status == 404

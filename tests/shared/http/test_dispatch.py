@@ -1,4 +1,4 @@
-"""The dispatcher gives a handler what its row says."""
+"""Handlers take the arguments that their routes declare."""
 
 import inspect
 from typing import Any, get_type_hints
@@ -13,8 +13,8 @@ from shared.http.routes import Route
 
 
 @pytest.mark.parametrize("route", [*auth.ROUTES, *posts.ROUTES], ids=lambda route: f"{route.method} {route.path}")
-def test_a_handler_takes_what_its_row_says(route: Route) -> None:
-    """A handler's parameters are the request, then id, headers, query and body, with the types of its row."""
+def test_a_handler_takes_what_its_route_declares(route: Route) -> None:
+    """A handler's parameters are the request, then the id, headers, query and body that its route declares."""
     hints = get_type_hints(route.handler)
     assert issubclass(hints.pop("return"), web.StreamResponse)
     given = [hints[name] for name in inspect.signature(route.handler).parameters]

@@ -1,4 +1,4 @@
-"""What a service counts."""
+"""The metrics of a service."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.api_client import Pair, posts_app, served
 
 
 async def test_answers_are_counted_on_a_port_of_their_own(database_url: str, keyring_file: Path) -> None:
-    """Answers are counted by route and status; no client chooses a label; the service itself has no /metrics."""
+    """Responses are counted by route and status, on a separate port only, and clients can't add labels."""
     port = free_port()
     async with served(posts_app(database_url, keyring_file, metrics_port=port)) as posts, ClientSession() as http:
         pair = Pair("", posts, http)
@@ -30,7 +30,7 @@ async def test_answers_are_counted_on_a_port_of_their_own(database_url: str, key
 
 @pytest.mark.slow
 async def test_a_stale_keyring_shows(database_url: str, tmp_path: Path, keyring_file: Path) -> None:
-    """While the key file can't be used the metric says so, and readiness does, at 200."""
+    """While the key file can't be read, the metric and readiness say so, and readiness stays 200."""
     file, port = tmp_path / "keyring.json", free_port()
     file.write_bytes(keyring_file.read_bytes())
     app = posts_app(database_url, file, metrics_port=port)

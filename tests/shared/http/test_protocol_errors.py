@@ -1,4 +1,4 @@
-"""What comes before HTTP, over a bare socket."""
+"""Malformed HTTP, invalid URLs and Expect headers, over a bare socket."""
 
 import json
 
@@ -25,8 +25,8 @@ from tests.raw_http import exchange
     ],
     ids=lambda data: repr(data[:24]),
 )
-async def test_bytes_that_are_no_http_get_the_same_kind_of_error(pair: Pair, data: bytes) -> None:
-    """What can't be parsed as HTTP is answered with problem+json in HTTP/1.1, without naming any software."""
+async def test_malformed_http_gets_the_usual_kind_of_error(pair: Pair, data: bytes) -> None:
+    """Malformed HTTP gets an HTTP/1.1 response in problem+json that doesn't name the software."""
     for base in (pair.auth, pair.posts):
         status, headers, body = await exchange(base, data)
         assert status == b"HTTP/1.1 400 Bad Request"
@@ -39,8 +39,8 @@ async def test_bytes_that_are_no_http_get_the_same_kind_of_error(pair: Pair, dat
 
 
 @pytest.mark.parametrize("target", ["http://xn--a/", "http://[::1/health/live", "http://a:99999999/", "http://\xff/"])
-async def test_an_address_that_is_none_is_answered_too(pair: Pair, target: str) -> None:
-    """A request line with an impossible address gets an answer, and the connection does not stay open without one."""
+async def test_an_invalid_url_gets_an_error(pair: Pair, target: str) -> None:
+    """A request line with an invalid URL gets an error, and the connection doesn't hang."""
     request = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode("latin-1")
     status, headers, body = await exchange(pair.posts, request)
     assert status.split(b" ")[1] in (b"400", b"404")
@@ -49,8 +49,8 @@ async def test_an_address_that_is_none_is_answered_too(pair: Pair, target: str) 
 
 
 @pytest.mark.parametrize("line", [b"POST /nowhere", b"PUT /posts"])
-async def test_an_expectation_changes_no_error(pair: Pair, line: bytes) -> None:
-    """404 and 405 look the same with an unknown expectation."""
+async def test_an_unknown_expectation_does_not_change_an_error(pair: Pair, line: bytes) -> None:
+    """An unknown Expect header doesn't change a 404 or 405."""
     request = line + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: x\r\nContent-Length: 0\r\n\r\n"
     status, headers, _ = await exchange(pair.posts, request)
     assert status.split(b" ")[1] in (b"404", b"405")
@@ -60,7 +60,7 @@ async def test_an_expectation_changes_no_error(pair: Pair, line: bytes) -> None:
 @pytest.mark.parametrize("path", [b"/login", b"/nowhere", b"/me"])
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])
 async def test_a_compressed_body_is_never_unpacked(pair: Pair, path: bytes, encoding: bytes) -> None:
-    """A body that claims to be compressed is refused as it is, so that a small one can't become a huge one."""
+    """A compressed body is refused without being unpacked, so that a small one can't become a huge one."""
     junk = b"this is not compressed at all"
     request = (
         b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -73,7 +73,7 @@ async def test_a_compressed_body_is_never_unpacked(pair: Pair, path: bytes, enco
 
 
 async def test_a_broken_chunk_is_the_clients_fault(pair: Pair) -> None:
-    """A body whose framing breaks in the middle is 400, not a fault of ours."""
+    """A body with broken chunked encoding gets 400, not 500."""
     head = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     status, _, body = await exchange(pair.auth, head + b"5\r\n{}{}{\r\nzz\r\n")
     assert status == b"HTTP/1.1 400 Bad Request"
@@ -81,7 +81,7 @@ async def test_a_broken_chunk_is_the_clients_fault(pair: Pair) -> None:
 
 
 async def test_other_applications_are_left_alone(pair: Pair) -> None:
-    """An aiohttp application of someone else in the same process behaves as aiohttp made it."""
+    """Any other aiohttp application in the same process keeps aiohttp's own behaviour."""
 
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
@@ -100,7 +100,7 @@ async def test_other_applications_are_left_alone(pair: Pair) -> None:
 
 
 async def test_an_expectation_is_met_or_ignored(pair: Pair) -> None:
-    """`Expect: 100-continue` gets its 100; an unknown expectation changes nothing."""
+    """`Expect: 100-continue` gets a 100 response; an unknown expectation is ignored."""
     head = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: %s\r\n\r\n"
     status, _, rest = await exchange(pair.posts, head % b"100-continue")
     assert status == b"HTTP/1.1 100 Continue"

@@ -1,4 +1,4 @@
-"""Which secrets are taken."""
+"""Reading a keyring, rejecting unsafe keys, and noticing a changed file."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ SECRET = bytes(range(32))
 
 
 def entry(secret: bytes = SECRET, **changes: Any) -> dict[str, Any]:
-    """A key as it stands in a keyring."""
+    """A key as a member of a keyring."""
     return {"kty": "oct", "alg": "HS256", "use": "sig", "kid": kid_of(secret), "k": encode(secret), **changes}
 
 
@@ -26,14 +26,14 @@ def text(*entries: object) -> bytes:
 
 
 def test_the_first_key_signs_and_all_verify() -> None:
-    """Keys keep their order; the first one signs."""
+    """Keys keep their order, and the first one signs."""
     other = bytes(range(1, 41))
     keys = keyring.read(text(entry(), entry(other)))
     assert keys.kids == [kid_of(SECRET), kid_of(other)]
     assert keys.signing.kid == kid_of(SECRET)
 
 
-def test_a_kid_is_made_from_the_key() -> None:
+def test_a_kid_is_derived_from_the_key() -> None:
     """A kid has 96 bits and depends on the whole key."""
     assert len(kid_of(SECRET)) == 16
     assert kid_of(SECRET) != kid_of(SECRET + b"x")
@@ -73,8 +73,8 @@ def test_a_kid_is_made_from_the_key() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_unsafe_keyring_is_refused_with_the_mend(bad: bytes, reason: str) -> None:
-    """A keyring that is not sound ends the start; the line says why and never shows key material."""
+def test_an_unsafe_keyring_is_refused_with_the_reason(bad: bytes, reason: str) -> None:
+    """The error about an unsafe keyring says why it is refused and never shows key material."""
     with pytest.raises(StartupError) as error:
         keyring.read(bad)
     assert reason in str(error.value)
@@ -82,14 +82,14 @@ def test_an_unsafe_keyring_is_refused_with_the_mend(bad: bytes, reason: str) -> 
 
 
 def test_keys_do_not_show() -> None:
-    """A printed key shows its id and not the secret."""
+    """The repr of a keyring never shows a secret."""
     keys = keyring.read(text(entry()))
     assert encode(SECRET) not in repr(keys)
     assert repr(SECRET) not in repr(keys)
 
 
-def test_a_keyring_is_given_once(tmp_path: Path) -> None:
-    """The keyring comes from a file or from the variable: neither and both are refused."""
+def test_a_keyring_has_one_source(tmp_path: Path) -> None:
+    """The keyring comes from a file or from a variable; neither or both are refused."""
     file = tmp_path / "keyring.json"
     file.write_bytes(text(entry()))
     assert Keyring(file=file).current.kids == Keyring(text=text(entry()).decode()).current.kids
@@ -99,25 +99,25 @@ def test_a_keyring_is_given_once(tmp_path: Path) -> None:
         Keyring(file=file, text="x")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """A key file that can't be read is named, with the command that makes one."""
+def test_a_missing_file_gets_a_hint(tmp_path: Path) -> None:
+    """The error about a missing key file names the command that makes one."""
     with pytest.raises(StartupError, match="keys new"):
         Keyring(file=tmp_path / "none.json")
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that the test moves by hand."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock of the test's own."""
+    """A clock at 0."""
     return Clock()
 
 
@@ -132,8 +132,8 @@ def file(tmp_path: Path) -> Path:
 OTHER = bytes(range(1, 33))
 
 
-async def test_a_changed_file_is_noticed_by_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the service runs, new keys come without a restart."""
+async def test_a_changed_file_is_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running service picks up a changed key file without a restart."""
     monkeypatch.setattr(keyring, "POLL_SECONDS", 0.01)
     ring = Keyring(file=file)
     async with ring.watched():
@@ -143,8 +143,8 @@ async def test_a_changed_file_is_noticed_by_itself(file: Path, monkeypatch: pyte
                 await asyncio.sleep(0.01)
 
 
-async def test_an_unknown_key_makes_it_look_at_once_but_not_too_often(file: Path, clock: Clock) -> None:
-    """The file is read at most once in RECHECK_SECONDS; in between, the last result counts."""
+async def test_rechecks_are_rate_limited(file: Path, clock: Clock) -> None:
+    """A recheck reads the file at most once in RECHECK_SECONDS; in between, the last result counts."""
     ring = Keyring(file=file, clock=clock)
     before = ring.current
     file.write_bytes(text(entry(), entry(OTHER)))
@@ -161,7 +161,7 @@ async def test_an_unknown_key_makes_it_look_at_once_but_not_too_often(file: Path
 async def test_a_broken_file_changes_nothing(
     file: Path, clock: Clock, broken: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that can't be used leaves the keys as they were, says so once, and a good one is taken again."""
+    """An unusable file leaves the keys as they were and is logged once; a repaired file clears the fault."""
     ring = Keyring(file=file, clock=clock)
     before = ring.current
     if broken is None:
@@ -182,8 +182,8 @@ async def test_a_broken_file_changes_nothing(
     assert ring.current is before
 
 
-async def test_a_swapped_link_is_followed(file: Path, tmp_path: Path, clock: Clock) -> None:
-    """A mounted secret that is swapped by its link, as Kubernetes does, is noticed."""
+async def test_a_replaced_symlink_is_noticed(file: Path, tmp_path: Path, clock: Clock) -> None:
+    """A mounted secret that is updated by replacing a symlink, as Kubernetes does, is noticed."""
     link, other = tmp_path / "link.json", tmp_path / "other.json"
     other.write_bytes(text(entry(OTHER)))
     link.symlink_to(file)

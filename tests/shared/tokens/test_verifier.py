@@ -1,4 +1,4 @@
-"""What the verifier remembers, and says in its errors. What it refuses is in tests/attacks."""
+"""The verifier's memo and its error texts. The tokens that it must refuse are in tests/attacks."""
 
 import gc
 import json
@@ -30,7 +30,7 @@ def verifier(keyring: Keyring) -> Verifier:
 
 
 def test_a_remembered_token_still_expires(verifier: Verifier) -> None:
-    """The time is checked at every use."""
+    """The expiry of a remembered token is checked at every use."""
     for _ in range(2):
         verifier.verify(token(), NOW)
     assert verifier.remembered == 1
@@ -39,8 +39,8 @@ def test_a_remembered_token_still_expires(verifier: Verifier) -> None:
     assert verifier.verify(token(), NOW).name == "Mallory"
 
 
-def test_a_remembered_token_goes_with_its_key(keyring: Keyring, verifier: Verifier) -> None:
-    """Once the key is retired, a token that was believed before is refused."""
+def test_a_remembered_token_is_forgotten_with_its_key(keyring: Keyring, verifier: Verifier) -> None:
+    """Once its key is retired, even a remembered token is refused."""
     verifier.verify(token(), NOW)
     keyring.current = Keyring(text=text(entry()).decode()).current
     with pytest.raises(TokenKeyUnknown):
@@ -48,8 +48,8 @@ def test_a_remembered_token_goes_with_its_key(keyring: Keyring, verifier: Verifi
     assert verifier.remembered == 0
 
 
-def test_only_good_tokens_are_remembered(verifier: Verifier) -> None:
-    """What is refused leaves nothing behind."""
+def test_only_valid_tokens_are_remembered(verifier: Verifier) -> None:
+    """A refused token is not remembered."""
     for bad in (token(secret=SECRET[::-1]), with_claims(exp=NOW - 100), with_header(alg="none"), "x"):
         with pytest.raises(TokenRefused):
             verifier.verify(bad, NOW)
@@ -57,7 +57,7 @@ def test_only_good_tokens_are_remembered(verifier: Verifier) -> None:
 
 
 def test_a_token_is_remembered_to_the_last_character(verifier: Verifier) -> None:
-    """Another text, be it of the same meaning, is verified anew."""
+    """A token that differs from a remembered one in any character is verified again."""
     verifier.verify(token(), NOW)
     with pytest.raises(TokenRefused):
         verifier.verify(token()[:-1], NOW)
@@ -76,7 +76,7 @@ def test_a_token_is_remembered_to_the_last_character(verifier: Verifier) -> None
 )
 @pytest.mark.slow
 def test_the_memo_is_bounded_in_bytes(keyring: Keyring, claims: dict[str, object]) -> None:
-    """However large the claims are, what a memo holds in memory stays below its limit, and the newest are kept."""
+    """However large the claims are, the memo stays below its limit in bytes and keeps the newest tokens."""
     limit = 300_000
     issuer = str(claims.get("iss", "auth"))
     verifier = Verifier(keyring, issuer=issuer, audience="posts", leeway=LEEWAY)
@@ -100,8 +100,8 @@ def test_the_memo_is_bounded_in_bytes(keyring: Keyring, claims: dict[str, object
     assert memo.get(made[0], keys) is None
 
 
-def test_the_token_used_longest_ago_goes_first(keyring: Keyring) -> None:
-    """A token that is used again and again outlives those that are not."""
+def test_the_least_recently_used_token_is_forgotten_first(keyring: Keyring) -> None:
+    """A token in constant use outlives those that are used once."""
     verifier = Verifier(keyring, issuer="auth", audience="posts", leeway=LEEWAY)
     memo, keys = Memo(60_000), keyring.current
     memo.get("", keys)
@@ -133,8 +133,8 @@ def test_the_token_used_longest_ago_goes_first(keyring: Keyring) -> None:
         (with_claims(sub='"\\\n\x00é'), "but is '?????'", None),
     ],
 )
-def test_an_error_has_the_figures_and_the_mend(verifier: Verifier, refused: str, detail: str, hint: str | None) -> None:
-    """A refusal says what was found and what was wanted; for an operator's mistake, what to do."""
+def test_an_error_has_figures_and_a_hint(verifier: Verifier, refused: str, detail: str, hint: str | None) -> None:
+    """An error says what was found and what was expected, with a hint if there is something to do about it."""
     with pytest.raises(DomainError) as error:
         verifier.verify(refused, NOW)
     assert detail in error.value.detail

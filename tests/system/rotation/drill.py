@@ -1,4 +1,4 @@
-"""The drill: replicas, load, and an operator who replaces the key as the manual says."""
+"""The drill: replicas under load, and an operator who replaces the key as documented."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ CLIENTS = 8
 
 SETTINGS = {"ACCESS_TOKEN_SECONDS": "7", "JWT_LEEWAY": "1", "BCRYPT_COST": "4", "DATABASE_CONNECTIONS": "4"}
 """For the replicas and the operator's commands. With longer-lived tokens, the drill would take longer; with
-shorter-lived ones, none would be left to suffer if the old key were retired too early."""
+shorter-lived ones, none would still be valid if the old key were retired too early."""
 
 LOAD_SECONDS = 1.5
 """Duration of the load before the first change and after the last."""
@@ -39,11 +39,11 @@ Say = Callable[[str], object]
 
 
 class Refused(Failure):
-    """A command of the operator was refused; the text is what it printed."""
+    """A command of the operator was refused; the message is what it printed."""
 
 
 class Drill:
-    """What the operator works with: the replicas, their key file, and the figures so far.
+    """Everything that the operator needs: the replicas, their key file, and the figures so far.
 
     Args:
         file: The key file.
@@ -156,7 +156,7 @@ async def drill(
     Args:
         databases: URLs of two empty databases, for auth and for posts.
         folder: An empty folder, for the key file.
-        operator: What happens meanwhile.
+        operator: What to do to the key under load.
         say: Called with a line for each event.
         log: Where the replicas' log goes; by default, standard error.
 

@@ -1,4 +1,4 @@
-"""What a drill counts, and the table that it prints."""
+"""The figures that a drill collects, and the table that it prints."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ class Step:
     failures: list[str] = field(default_factory=list)
     """Unexpected answers: the step, the request and the answer."""
     planned: int = 0
-    """Each client's first log-in, and those well before its token expires."""
+    """Log-ins that a client planned: its first one, and those well before its token expires."""
     forced: int = 0
     """Log-ins because a token was refused."""
     tokens: Counter[str] = field(default_factory=Counter)
