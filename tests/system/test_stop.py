@@ -28,13 +28,13 @@ async def test_a_request_in_progress_is_answered(database_url: str, keyring: Pat
         port=service_process.free_port(),
         database_url=database_url,
         keyring=keyring,
-        more={"BCRYPT_COST": "14"},  # takes about a second
+        more={"BCRYPT_COST": "13"},  # takes about half a second
     )
     await asyncio.to_thread(service_process.wait_until_ready, [service])
     body = {"email": "ada@example.com", "password": "a long enough passphrase"}
     async with ClientSession() as http:
         asking = asyncio.create_task(http.post(f"{service.url}/login", json=body))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.2)
         service.process.send_signal(number)
         reply = await asking
         assert (reply.status, (await reply.json())["code"]) == (401, "credentials_invalid")
