@@ -27,7 +27,7 @@ class Ready:
     status: Literal["ready"]
     database: Literal["ok"] | None
     keyring: Literal["ok", "stale"]
-    """stale: the key file's present content can't be used, and its previous keys still are."""
+    """stale: the key file's present content can't be used, and the previous keys are still in use."""
     kids: Sequence[str]
 
 

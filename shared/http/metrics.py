@@ -25,7 +25,7 @@ class Metrics:
         )
         stale = Gauge(
             "keyring_stale",
-            "1 while the key file can't be used and its previous keys still are",
+            "1 while the key file can't be used and the previous keys are still in use",
             registry=self._registry,
         )
         stale.set_function(lambda: float(keyring.fault is not None))
