@@ -323,7 +323,7 @@ def _found(user: User | None) -> User:
 
 
 def _login_key(email: str) -> str:
-    """Return the email_key to look for; an address that can't be registered has one too, which nobody has."""
+    """Return the email_key to look up. An invalid address gets one too, but no account has it."""
     try:
         return email_key(validate_email(email, check_deliverability=False).normalized)
     except EmailNotValidError:

@@ -20,7 +20,7 @@ class Kind(Enum):
     MALFORMED = auto()
     """The input can't be parsed."""
     INVALID = auto()
-    """The input was parsed, and breaks a rule."""
+    """The input was parsed, but breaks a rule."""
     UNAUTHENTICATED = auto()
     """It isn't known who is asking."""
     TOKEN_REFUSED = auto()
@@ -97,10 +97,10 @@ class DomainError(Exception):
 
 def codes(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     """Yield every subclass with a code of its own, among the modules imported so far."""
-    for kind in base.__subclasses__():
-        if "code" in vars(kind):
-            yield kind
-        yield from codes(kind)
+    for error_class in base.__subclasses__():
+        if "code" in vars(error_class):
+            yield error_class
+        yield from codes(error_class)
 
 
 class ValidationFailed(DomainError):

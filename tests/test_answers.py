@@ -34,7 +34,7 @@ VALUES: dict[str, Any] = {
 def grown(model: type[Any]) -> Any:
     """An instance of a model with an extra field."""
     bigger = make_dataclass(model.__name__, [("internal_note", str)], bases=(model,), frozen=True)
-    values = {field.name: VALUES.get(field.name, "text") for field in fields(model)}
+    values = {field.name: VALUES.get(field.name, True if field.type is bool else "text") for field in fields(model)}
     values["id"] = 1 if model is posts_service.model.Post else values["id"]
     return bigger(**values, internal_note="not for clients")
 

@@ -1,4 +1,4 @@
-"""Sessions over HTTP."""
+"""Sessions over HTTP. For a log-in, Accounts checks the password and Sessions opens the session."""
 
 from uuid import UUID
 

@@ -49,8 +49,8 @@ WITH found AS (
 SELECT * FROM found
 """
 
-# One log-in of a user at a time, so that each counts the sessions that earlier ones opened. A change of password or a
-# disabling comes either before this lock, and then no row is found, or after it, and then ends the new session.
+# One log-in of a user at a time, so that each counts the sessions that earlier ones opened. If the password is changed
+# or the user disabled before this lock, no row is found; if after it, the new session is ended.
 _MAY_OPEN = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
 
 _EXCESS = """

@@ -1,4 +1,4 @@
-"""Rows of the idempotency_keys table: the posts that were written with an idempotency key, and its first answer."""
+"""Rows of the idempotency_keys table: which post each key created, and what it takes to repeat the first answer."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -41,7 +41,7 @@ _UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 
-ASKED: ContextVar[bool] = ContextVar("asked", default=False)
+DATABASE_USED: ContextVar[bool] = ContextVar("database_used", default=False)
 """Whether the database was used since a request set this to False."""
 
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -132,7 +132,7 @@ class Database:
             StorageFull: the database has no room to write.
         """
         assert self._pool is not None, "open() comes first"
-        ASKED.set(True)
+        DATABASE_USED.set(True)
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._turns.acquire()
@@ -176,7 +176,9 @@ class Database:
             try:
                 return await asyncpg.connect(self._dsn, timeout=CONNECT_SECONDS, command_timeout=None)
             except _REFUSED as error:
-                raise StartupError(f"the database refuses us: {error}; check DATABASE_URL and the password") from None
+                raise StartupError(
+                    f"the database refused the connection: {error}; check DATABASE_URL and the password"
+                ) from None
             except ValueError:  # its message may quote part of the password
                 raise StartupError(
                     "DATABASE_URL can't be parsed; it must look like postgresql://user@host:5432/database, with"

@@ -48,7 +48,7 @@ class DatabaseSettings(Settings):
             raise StartupError(f"DATABASE_PASSWORD_FILE {self.database_password_file}: {error.strerror}") from None
         parts = urlsplit(self.database_url)
         if parts.password:
-            raise StartupError("give the password in DATABASE_URL or in DATABASE_PASSWORD_FILE, one of the two")
+            raise StartupError("give the password in DATABASE_URL or in DATABASE_PASSWORD_FILE, not in both")
         user, at, host = parts.netloc.rpartition("@")
         if not at:
             raise StartupError("DATABASE_URL has no user for the password to belong to: postgresql://user@host/…")

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.database.pool import ASKED, Database
+from shared.database.pool import DATABASE_USED, Database
 from shared.errors import DomainError, InternalError, NotFound
 from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
@@ -104,7 +104,7 @@ def _envelope(realm: str, metrics: Metrics) -> Middleware:
     async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request)
-        ASKED.set(False)  # requests on one connection share a context
+        DATABASE_USED.set(False)  # requests on one connection share a context
         try:
             if protocol_errors.INVALID_URL in request:
                 raise RequestMalformed("The URL in the request line is invalid")
@@ -190,6 +190,6 @@ def _finish_headers(origins: Collection[str]) -> Callable[[web.Request, web.Stre
         response.headers["X-Content-Type-Options"] = "nosniff"
         if request.get(NO_STORE):
             response.headers[hdrs.CACHE_CONTROL] = "no-store"
-        response.headers.update(cors.headers(request, origins, database_asked=ASKED.get()))
+        response.headers.update(cors.headers(request, origins, database_asked=DATABASE_USED.get()))
 
     return finish

@@ -33,6 +33,7 @@ async def read(request: web.Request, schema: type[S], media_types: Collection[st
     Raises:
         MediaTypeUnsupported: it isn't declared as one of the media types in UTF-8.
         RequestTimeout: it didn't arrive within READ_SECONDS.
+        web.HTTPRequestEntityTooLarge: it is over the application's limit; application.py translates this one.
         BodyMalformed: it isn't one strict JSON object.
         ValidationFailed: fields are missing, unknown or not allowed.
     """
@@ -100,6 +101,8 @@ def fault(detail: ErrorDetails, fields: Iterable[str] = ()) -> Fault:
             return Fault(where, "out_of_range", f"it must be {sign} {limit}; {sent} was sent")
         case "int_parsing" | "int_type":
             return Fault(where, "type_wrong", "it must be a whole number")
+        case "bool_type":
+            return Fault(where, "type_wrong", f"it must be true or false, not {strict_json.kind(sent)}")
         case "list_type":
             return Fault(where, "type_wrong", f"it must be a list, not {strict_json.kind(sent)}")
         case "text_refused" | "text_blank":  # already ours, from shared/text_validation.py

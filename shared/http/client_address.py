@@ -1,4 +1,4 @@
-"""The client's address, also behind trusted proxies."""
+"""The client's address, even behind trusted proxies."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 

@@ -23,7 +23,7 @@ def headers(request: web.BaseRequest, origins: Collection[str], *, database_aske
     """
     if not origins:
         return {}
-    # a cache must not give one origin what was made for another, or for none
+    # a cache must not serve an answer made for one origin, or for none, to another
     varies: dict[str, str] = {hdrs.VARY: hdrs.ORIGIN}
     origin = request.headers.get(hdrs.ORIGIN, "")
     if origin not in origins:

@@ -10,7 +10,7 @@ from shared.errors import MAX_FAULTS, DomainError, Fault, Kind
 class HttpError(DomainError):
     """The base of errors in the HTTP request itself."""
 
-    kind = Kind.MALFORMED
+    kind = Kind.MALFORMED  # for the status, `status` decides
     status: ClassVar[HTTPStatus]
     bearer_error: ClassVar[str | None] = None
     """The error code of RFC 6750 section 3.1, if the Authorization header is at fault."""

@@ -27,7 +27,7 @@ class Ready:
     status: Literal["ready"]
     database: Literal["ok"] | None
     keyring: Literal["ok", "stale"]
-    """stale: a key file's present content can't be used, and its previous keys still are."""
+    """stale: a key file's present content can't be used, and the previous keys are still in use."""
     kids: Sequence[str]
     """The ids of the keys that all services share; the first one signs access tokens."""
     private_kids: Sequence[str] | None

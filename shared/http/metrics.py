@@ -25,7 +25,7 @@ class Metrics:
         )
         stale = Gauge(
             "keyring_stale",
-            "1 while a key file can't be used and its previous keys still are",
+            "1 while a key file can't be used and the previous keys are still in use",
             registry=self._registry,
         )
         stale.set_function(lambda: float(any(keyring.fault is not None for keyring in keyrings)))

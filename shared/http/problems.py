@@ -67,8 +67,8 @@ class Answer:
 
 def status_of(error: DomainError | type[DomainError]) -> HTTPStatus:
     """Return the status of an error, or of every error of a class."""
-    kind = error if isinstance(error, type) else type(error)
-    return kind.status if issubclass(kind, HttpError) else STATUS[kind.kind]
+    error_class = error if isinstance(error, type) else type(error)
+    return error_class.status if issubclass(error_class, HttpError) else STATUS[error_class.kind]
 
 
 def phrase(status: HTTPStatus) -> str:
@@ -78,8 +78,8 @@ def phrase(status: HTTPStatus) -> str:
 
 def bearer_error(error: DomainError | type[DomainError]) -> str | None:
     """Return the error code of RFC 6750 section 3.1, or None if no token is at fault."""
-    kind = error if isinstance(error, type) else type(error)
-    return kind.bearer_error if issubclass(kind, HttpError) else BEARER_ERRORS.get(kind.kind)
+    error_class = error if isinstance(error, type) else type(error)
+    return error_class.bearer_error if issubclass(error_class, HttpError) else BEARER_ERRORS.get(error_class.kind)
 
 
 def content(error: DomainError, request_id: str) -> dict[str, object]:

@@ -101,7 +101,7 @@ class Reply:
     Args:
         status: Its status.
         description: What it means.
-        body: The body's type; None if there is no body, or none that is described.
+        body: The body's type; None if there is no body, or it isn't described.
         media_type: The body's media type.
         headers: Headers that it always has.
         sometimes: Headers that it may have.

@@ -272,4 +272,4 @@ CHECKS = (
         _times,
     ),
 )
-"""The table. Only the last check depends on the time, so a remembered token runs it alone."""
+"""The table. Only the last check depends on the time, so for a remembered token only that one runs again."""

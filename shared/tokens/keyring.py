@@ -60,7 +60,7 @@ def read(text: bytes) -> KeySet:
             how to fix it; it never quotes key material.
     """
     if len(text) > MAX_FILE_BYTES:
-        raise StartupError(f"the keyring has {len(text)} bytes, at most {MAX_FILE_BYTES} are read")
+        raise StartupError(f"the keyring has {len(text)} bytes; at most {MAX_FILE_BYTES} are read")
     try:
         document = strict_json.loads(text)
     except strict_json.NotStrict as error:
@@ -156,7 +156,7 @@ class Keyring:
         self, *, file: Path | None = None, text: str | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if (file is None) == (text is None):
-            raise StartupError("give the shared secret as JWT_KEYRING_FILE or as JWT_KEYRING, one of the two")
+            raise StartupError("set either JWT_KEYRING_FILE or JWT_KEYRING, not both: one of the two is needed")
         self._file = file
         self._clock = clock
         self._content = (text or "").encode() if file is None else _content(file)

@@ -475,7 +475,7 @@ async def _prepared(pool: Any) -> set[tuple[str, str]]:
 
 async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_url: str, keyring_file: Path) -> None:
     """A field that is added to Edit later is kept when tags are edited with it."""
-    bigger = make_dataclass("BiggerEdit", [("published", bool | None, None)], bases=(Edit,), frozen=True)
+    bigger = make_dataclass("BiggerEdit", [("invented", bool | None, None)], bases=(Edit,), frozen=True)
     given: list[Any] = []
 
     class Recording(PostStore):
@@ -490,6 +490,6 @@ async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_u
     async with database.opened():
         rules = Posts(Recording(database), IdempotencyStore(database))
         post = await rules.write(author, NewPost("A title", "Some text", []), None)
-        changed = await rules.edit(post.id, author, bigger(title="New", tags=[" News "], published=True), None)
+        changed = await rules.edit(post.id, author, bigger(title="New", tags=[" News "], invented=True), None)
     assert (changed.title, changed.tags) == ("New", ["news"])
-    assert [(edit.title, edit.tags, edit.published) for edit in given] == [("New", ["news"], True)]
+    assert [(edit.title, edit.tags, edit.invented) for edit in given] == [("New", ["news"], True)]

@@ -70,7 +70,7 @@ def test_two_passwords_are_refused(tmp_path: Path) -> None:
     settings = PostsSettings.from_environ(
         {"DATABASE_URL": "postgresql://u:a@localhost/d", "DATABASE_PASSWORD_FILE": str(file)}
     )
-    with pytest.raises(StartupError, match="one of the two"):
+    with pytest.raises(StartupError, match="not in both"):
         settings.database_dsn()
 
 
