@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -78,6 +80,50 @@ def test_an_advisory_is_found_by_name_and_version(
     pin = ("some-package", version)
     expected = [Found(pin, frozenset({"a", "CVE-a"}), "It is bad")] if affected else []
     assert list(audit.in_file([pin], tmp_path / "all.zip")) == expected
+
+
+class Osv(BaseHTTPRequestHandler):
+    """Answers as https://google.github.io/osv.dev/api says: ids for a batch of packages, and a record for an id."""
+
+    def do_POST(self) -> None:
+        """POST /querybatch: one advisory for each old-package, none for others."""
+        queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+        old = [query["package"] == {"name": "old-package", "ecosystem": "PyPI"} for query in queries]
+        self.answer(
+            {
+                "results": [
+                    {"vulns": [{"id": "a", "modified": "2026-01-01T00:00:00Z"}]} if is_old else {} for is_old in old
+                ]
+            }
+        )
+
+    def do_GET(self) -> None:
+        """GET /vulns/{id}: the advisory."""
+        assert self.path == "/vulns/a"
+        self.answer(record("a", "old-package"))
+
+    def answer(self, body: object) -> None:
+        """Send JSON."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_api_is_asked_for_all_packages_at_once() -> None:
+    """OSV's API gets one request for the names and versions, and one for each advisory."""
+    with HTTPServer(("127.0.0.1", 0), Osv) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            pins = [("new-package", "1.0"), ("old-package", "1.0")]
+            found = list(audit.from_api(pins, f"http://127.0.0.1:{server.server_port}"))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert found == [Found(("old-package", "1.0"), frozenset({"a", "CVE-a"}), "It is bad")]
 
 
 def run(osv: Path | None, **more: str) -> subprocess.CompletedProcess[str]:
