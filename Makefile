@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose lint lock fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose lint lock audit fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -80,6 +80,10 @@ rotate-demo: ## replace the shared secret under load while you watch
 screenshots: ## take the screenshots of the console in docs/, with this machine's Chromium
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) tests.console.screenshots
+
+audit: ## look for known vulnerabilities in everything that is locked (OSV=all.zip without a network)
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) tests.audit
 
 COMPILE = .venv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links

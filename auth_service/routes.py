@@ -179,7 +179,7 @@ ROUTES = (
         ADMINISTER,
         id=schemas.USER_ID,
         replies=(_DONE,),
-        errors=(SessionEnded, AdminOnly),
+        errors=(SessionEnded, AdminOnly, AuthenticationTooOld),
         private=True,
     ),
 )

@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from auth_service import model
 from auth_service.model import Role
 from auth_service.password_rules import MAX_LENGTH, normalized
-from auth_service.signing import SignedTokens
 from shared.http.routes import Id, Schema
 from shared.text_validation import LINE, PROSE
 from shared.tokens.claims import MAX_NAME
@@ -174,11 +173,6 @@ class Tokens:
     scope: str
     """What the access token allows."""
 
-    @classmethod
-    def of(cls, signed: SignedTokens, refresh_token: str) -> Self:
-        """Show the tokens of a session."""
-        return cls(signed.access, signed.account, "Bearer", signed.expires_in, refresh_token, signed.scope)
-
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -189,11 +183,6 @@ class Verified:
     token_type: Literal["Bearer"]
     expires_in: int
     scope: str
-
-    @classmethod
-    def of(cls, signed: SignedTokens) -> Self:
-        """Show new tokens."""
-        return cls(signed.access, signed.account, "Bearer", signed.expires_in, signed.scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,10 @@ class TokenSettings(VerifierSettings):
     ] = None
     jwt_audience: Annotated[Name, Field(description="This service's own name, which must be in aud")] = "auth"
     jwt_audiences: Annotated[
-        str, AfterValidator(_audiences), Field(description="aud of access tokens: every service that accepts them")
+        str,
+        AfterValidator(_audiences),
+        # with these and the longest name, a token still fits the verifier's limit
+        Field(max_length=1000, description="aud of access tokens: every service that accepts them"),
     ] = "posts"
     access_token_seconds: Annotated[int, Field(ge=5, le=86400, description="Lifetime of a token")] = 900
 

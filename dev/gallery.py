@@ -61,7 +61,7 @@ def forgeries(key: Key, now: float) -> Iterator[Forgery]:
     """
     claims: dict[str, Any] = {
         "iss": "auth",
-        "aud": ["auth", "posts"],
+        "aud": ["posts"],
         "sub": str(uuid4()),
         "name": "Nobody",
         "scope": "posts:read posts:write",

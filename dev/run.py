@@ -119,7 +119,7 @@ class Run:
             which = "the existing key" if keyring.exists() else f"a new key {keys.new(keyring)}"
             say(f"{'      ' if place else '[2/3] '}key file {whose}: {keyring}, {which}")
         count = gallery.write(file, self._directory.gallery, time.time())  # each time: the signing key may have changed
-        say(f"      signed {count} tokens with it that must be refused, for the console to show")
+        say(f"      signed {count} tokens with the shared key that must be refused, for the console to show")
 
     def _start_service(self, name: str) -> service_process.Service:
         origins = [f"http://{host}:{self._ports[CONSOLE]}" for host in (service_process.HOST, "localhost")]

@@ -26,4 +26,6 @@ def client_of(request: web.Request) -> Client:
 
 def tokens(given: Tokens) -> web.Response:
     """Answer with the tokens of a session."""
-    return body.response(schemas.TOKENS, schemas.Tokens.of(given.signed, str(given.refresh)))
+    signed = given.signed
+    shown = schemas.Tokens(signed.access, signed.account, "Bearer", signed.expires_in, str(given.refresh), signed.scope)
+    return body.response(schemas.TOKENS, shown)

@@ -52,7 +52,8 @@ async def verify(request: web.Request, given: schemas.Confirmation) -> web.Respo
     user, now = await _user(request), request.app[CLOCK]()
     password_hash = await request.app[ACCOUNTS].prove(user, given.password, client_of(request))
     signed = await request.app[SESSIONS].renew(user, request[CLAIMS].sid, password_hash, now)
-    return body.response(schemas.VERIFIED, schemas.Verified.of(signed))
+    shown = schemas.Verified(signed.access, signed.account, "Bearer", signed.expires_in, signed.scope)
+    return body.response(schemas.VERIFIED, shown)
 
 
 async def _user(request: web.Request) -> User:

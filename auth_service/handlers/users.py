@@ -28,6 +28,7 @@ async def show(request: web.Request, user_id: UUID) -> web.Response:
 async def end_sessions(request: web.Request, user_id: UUID) -> web.Response:
     """DELETE /users/{id}/sessions: end all sessions of a user."""
     admin = await request.app[SESSIONS].admin_of(request[CLAIMS])
+    check_recent(request[CLAIMS], request.app[CLOCK]())
     user = await request.app[ACCOUNTS].get(user_id)
     await request.app[SESSIONS].end_all_of(user.id, admin, client_of(request))
     return web.Response(status=204)

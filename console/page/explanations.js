@@ -8,10 +8,10 @@ export const HEADER = {
 
 export const CLAIMS = {
   iss: "Issuer: the service that signed the token. The `posts` service accepts one issuer only.",
-  aud: "Audience: the services that may accept the token. The `posts` service looks for its own name here.",
+  aud: "Audience: the services that may accept the token. The `posts` service looks for its own name here. The `auth` service isn’t among them: it accepts only the account token that came with this one.",
   sub: "Subject: the ID of the user. This is the author of a post; the request body can’t name another one.",
   name: "The user’s name when the token was signed. The `posts` service shows it under each post, because it has no users table to look it up in.",
-  scope: "What the token allows. An admin’s token also has `users:admin`. Anyone can type that in, but not sign it.",
+  scope: "What the token allows. A moderator’s token also has `posts:moderate`. Anyone can type that in, but not sign it.",
   sid: "The session at the `auth` service. Signing out ends it, but the `posts` service doesn’t check: there, the token works until it expires.",
   jti: "The ID of this token.",
   iat: "Issued at, in seconds since 1970.",

@@ -2,15 +2,15 @@
 
 import { ALPHABET, decode, decodeText, encodeBytes, encodeText } from "./jwt.js";
 
-const ADMIN_SCOPE = "users:admin";
+const MODERATOR_SCOPE = "posts:moderate";
 
 /** More than check 1 allows, less than the 8190 bytes that a header line may have. */
 const OVERSIZED_BYTES = 5000;
 
-/** Format the payload for the editor, with the scope of an admin added. */
-export function adminPayload(token) {
+/** Format the payload for the editor, with the scope of a moderator added. */
+export function moderatorPayload(token) {
   const { claims } = decode(token);
-  return onePerLine({ ...claims, scope: `${claims.scope} ${ADMIN_SCOPE}`.trim() });
+  return onePerLine({ ...claims, scope: `${claims.scope} ${MODERATOR_SCOPE}`.trim() });
 }
 
 /** Format an object with one member per line; JSON.stringify would spread an array over several. */
@@ -42,7 +42,7 @@ function withChangedUnusedBit(token) {
 }
 
 async function signedWithOwnKey(token) {
-  const signed = withPayload(token, adminPayload(token)).split(".").slice(0, 2).join(".");
+  const signed = withPayload(token, moderatorPayload(token)).split(".").slice(0, 2).join(".");
   const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
   const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(signed));
   return `${signed}.${encodeBytes(new Uint8Array(signature))}`;
@@ -73,8 +73,8 @@ export const GROUPS = [
     kinds: [
       {
         id: "payload",
-        name: "Make me an admin",
-        about: "Adds `users:admin` to `scope` and keeps the old signature. The payload is only base64url, so anyone can rewrite it. Edit it as you like.",
+        name: "Make me a moderator",
+        about: "Adds `posts:moderate` to `scope` and keeps the old signature. The payload is only base64url, so anyone can rewrite it. Edit it as you like.",
         make: withPayload,
         editable: true,
       },
@@ -98,7 +98,7 @@ export const GROUPS = [
       {
         id: "own-key",
         name: "Sign with my own key",
-        about: "Makes you an admin and signs the token correctly, but with a key that your browser generates now. The `kid` still names the real key.",
+        about: "Makes you a moderator and signs the token correctly, but with a key that your browser generates now. The `kid` still names the real key.",
         make: signedWithOwnKey,
       },
       {

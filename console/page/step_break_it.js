@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { checkList, checks, verdict } from "./checks.js";
 import { byId, element, setProse, setText, setVisible } from "./dom.js";
-import { GROUPS, adminPayload } from "./forgeries.js";
+import { GROUPS, moderatorPayload } from "./forgeries.js";
 import { PARTS, shorten } from "./jwt.js";
 import { describe, succeeded } from "./messages.js";
 import { accessToken, onSession, session } from "./session.js";
@@ -45,7 +45,7 @@ export function setUpBreakIt(gallery) {
     setProse(byId("kind-about"), kind.about);
     setVisible(byId("editor"), Boolean(kind.editable));
     clearResponse();
-    if (kind.editable) editor.value = adminPayload(accessToken());
+    if (kind.editable) editor.value = moderatorPayload(accessToken());
     await make();
   }
 

@@ -103,6 +103,7 @@ async def test_roles_and_disabling_ask_for_a_recent_password(aging: Aging, datab
     assert (await aging.ask("GET", f"/users/{user}", token=later.account)).status == 200
     for change in ({"role": "user"}, {"disabled": True}):
         assert says(await aging.ask("PATCH", f"/users/{user}", change, later.account)) == TOO_OLD
+    assert says(await aging.ask("DELETE", f"/users/{user}/sessions", token=later.account)) == TOO_OLD
 
 
 async def test_a_new_password_counts_as_entered_now(aging: Aging) -> None:

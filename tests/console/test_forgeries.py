@@ -33,8 +33,8 @@ OWN = '{"iss":"auth","sub":"c","aud":["a,b","}"],"iat":1,"exp":3}'
 
 
 def scope_and(*others: str) -> Callable[[str], list[str]]:
-    """Return a function that lists what is highlighted if the scope of an admin was added."""
-    return lambda scope: [f'"scope":"{scope} users:admin"', *others]
+    """Return a function that lists what is highlighted if the scope of a moderator was added."""
+    return lambda scope: [f'"scope":"{scope} posts:moderate"', *others]
 
 
 MARKED: dict[str, Callable[[str], list[str]]] = {
@@ -88,8 +88,8 @@ async def test_the_edited_payload_is_sent(shown: Screen) -> None:
     """The editor's text becomes the payload: an unchanged one is accepted, any other text fails the signature."""
     await shown.register()
     text = await shown["#payload"].input_value()
-    assert "users:admin" in text
-    await shown["#payload"].fill(text.replace(" users:admin", ""))
+    assert "posts:moderate" in text
+    await shown["#payload"].fill(text.replace(" posts:moderate", ""))
     await expect(shown["#forged-note"]).to_have_text("This is your own token, unchanged.")
     await shown.send()
     assert await shown.states() == ["passed"] * 13

@@ -48,7 +48,7 @@ async def test_each_line_of_the_token_is_explained(shown: Screen) -> None:
     assert len(said) == len(lines)
     assert not [text for text in said if text is None or "Not one of the usual" in text]
     await shown[".line:has-text('scope')"].hover()
-    await expect(shown["#explanation"]).to_contain_text("users:admin")
+    await expect(shown["#explanation"]).to_contain_text("posts:moderate")
 
 
 async def test_an_expired_token_shows_the_401_it_causes(

@@ -27,12 +27,12 @@ class Forger:
         return cls(decode(entry["k"]), entry["kid"])
 
     def token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token for all three services with these changes; exp, iat and nbf are in seconds from now."""
+        """A token for both resource services with these changes; exp, iat and nbf are in seconds from now."""
         now = int(time.time())
         times = {name: now + claims.pop(name, start) for name, start in (("iat", -60), ("exp", 840))}
         if "nbf" in claims:
             times["nbf"] = now + claims.pop("nbf")
-        whole = {**forge.CLAIMS, "aud": ["auth", "posts", "notes"], **times, **claims}
+        whole = {**forge.CLAIMS, "aud": ["posts", "notes"], **times, **claims}
         return forge.token({**forge.HEADER, "kid": self.kid, **(header or {})}, whole, secret=self.secret)
 
     def without(self, claim: str) -> str:
@@ -99,7 +99,7 @@ CASES = [
     Case("another kind of JWT", "token_type_wrong", lambda by: by.token({"typ": "JWT"})),
     Case("no typ", "token_type_wrong", lambda by: by.token({"typ": ABSENT})),
     Case("of another issuer", "token_issuer_wrong", lambda by: by.token(iss="other")),
-    Case("for other services", "token_audience_wrong", lambda by: by.token(aud=["auth", "posts"])),
+    Case("for other services", "token_audience_wrong", lambda by: by.token(aud=["posts", "billing"])),
     Case("expired", "token_expired", lambda by: by.token(exp=-30)),
     Case("issued in the future", "token_issued_in_future", lambda by: by.token(iat=60)),
     Case("not valid yet", "token_not_yet_valid", lambda by: by.token(nbf=60)),

@@ -7,7 +7,7 @@ and compared the same way.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from shared.base64url import decode
@@ -47,12 +47,12 @@ class Comparison:
     """Compares a document's outputs with the real ones, in order.
 
     Args:
-        kid: The id of the real signing key.
+        kids: The ids of the keys that really sign.
         measured: Whether durations and sizes vary too.
     """
 
-    def __init__(self, kid: str, *, measured: bool = False) -> None:
-        varying = {**_SHAPES, "kid": re.escape(kid), **({"measured": _MEASURED} if measured else {})}
+    def __init__(self, kids: Iterable[str], *, measured: bool = False) -> None:
+        varying = {**_SHAPES, "kid": "|".join(map(re.escape, kids)), **({"measured": _MEASURED} if measured else {})}
         self._shown_shapes = {**varying, "kid": _KID, "part": f"{_SHAPES['part']}|{_CUT_PART}"}
         self._varies = re.compile("|".join(f"(?P<{name}>{shape})" for name, shape in varying.items()))
         self._real_of: dict[tuple[str, str], str] = {}

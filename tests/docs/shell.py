@@ -2,11 +2,11 @@
 
 These are the only differences from what the document shows:
 
-- http://127.0.0.1:8001 and :8002 are replaced by the addresses of this pair, and back again in the output.
-- `.data` and `.venv` are in the shell's working directory; the first holds the key file of this pair, the second is the
-  virtual environment of the tests.
-- `make stop-auth` and `make start-auth`, each in its own fence, stop and start this pair's auth process. The real
-  targets are tested in tests/dev.
+- http://127.0.0.1:8001 and :8002 are the addresses of this pair, in the commands and back again in what they print.
+- `.data` and `.venv` are in the folder that the shell is in; the first holds both key files of this pair, the second
+  is the virtual environment that the tests run in.
+- `make stop-auth` and `make start-auth`, each in a fence of its own, end and start this pair's auth process. What make
+  really does is tested in tests/dev.
 """
 
 import os
@@ -17,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shlex import quote
 
+from auth_service import keys
 from dev import service_process
-from dev.service_process import new_keyrings
+from dev.service_process import account_keyring, new_keyrings
 from tests.docs.blocks import ROOT, Fence, Untrue
 
 ADDRESSES = {"auth": "http://127.0.0.1:8001", "posts": "http://127.0.0.1:8002"}
@@ -38,7 +39,8 @@ class Machine:
         (folder / ".data").mkdir()
         (folder / ".venv").symlink_to(sys.prefix)
         self._keyring = folder / ".data" / "keyring.json"
-        self.kid = new_keyrings(self._keyring)
+        shared = new_keyrings(self._keyring)
+        self.kids = (shared, *keys.read(account_keyring(self._keyring)).kids)
         self._ports = {name: service_process.free_port() for name in ADDRESSES}
         self._services: dict[str, service_process.Service] = {}
 

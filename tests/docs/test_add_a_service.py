@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, keyring_file: Path) -> Path
 async def trio(pair: Pair, keyring_file: Path, database_server: Server) -> AsyncIterator[Pair]:
     """The pair, with an auth service that also issues tokens for the third service."""
     database = await database_server.create_database()
-    audiences = "auth,posts,notes"
+    audiences = "posts,notes"
     async with (
         served(auth_app(database, keyring_file, jwt_audiences=audiences)) as auth,
         ClientSession() as http,
@@ -156,10 +156,11 @@ def test_the_lock_file_pins_by_hash_and_names_no_registry() -> None:
         assert "resolved" not in package
 
 
-async def test_one_token_works_at_all_three(notes: Notes) -> None:
-    """A user signs in once, and the token is accepted by auth, by posts and by the third service."""
+async def test_one_token_works_at_both_resource_services(notes: Notes) -> None:
+    """A user signs in once, and the same access token is good at posts and at the third service, but not at auth."""
     user = await notes.pair.sign_up()
-    assert (await notes.pair.call("GET", f"{notes.pair.auth}/me", token=user.token)).status == 200
+    refused = await notes.pair.call("GET", f"{notes.pair.auth}/me", token=user.token)
+    assert (refused.status, refused.code) == (401, "token_key_unknown")
     assert (await notes.pair.post(user.token)).status == 201
     mine = await notes.read(user.token)
     assert (mine.status, mine.body) == (200, [])
@@ -187,6 +188,14 @@ async def test_a_token_without_its_audience(notes: Notes, pair: Pair) -> None:
     refused = await notes.read(user.token)
     assert (refused.status, refused.code) == (401, "token_audience_wrong")
     assert "JWT_AUDIENCES" in refused.body["hint"]
+
+
+async def test_the_account_token_is_not_for_it(notes: Notes, stack: Stack) -> None:
+    """The third service refuses an account token that someone sends it by mistake, and so does a foreign stack."""
+    user = await notes.pair.sign_up()
+    refused = await notes.read(user.account_token)
+    assert (refused.status, refused.code) == (401, "token_key_unknown")
+    assert await stack.claims(user.account_token) is None
 
 
 async def test_no_token(notes: Notes) -> None:
@@ -234,7 +243,7 @@ async def test_a_foreign_stack_reads_a_real_token(stack: Stack, trio: Pair, pair
     user = await trio.sign_up("Zoë 🦊")
     claims = await stack.claims(user.token)
     assert claims is not None
-    assert (claims["sub"], claims["name"], claims["aud"]) == (user.id, user.name, ["auth", "posts", "notes"])
+    assert (claims["sub"], claims["name"], claims["aud"]) == (user.id, user.name, ["posts", "notes"])
     assert claims["scope"].split() == ["posts:read", "posts:write"]
     assert await stack.claims((await pair.sign_up()).token) is None
 
