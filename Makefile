@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose lint lock audit fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose test-libpass lint lock audit fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -56,6 +56,10 @@ test-compose: ## build the images, start the containers from nothing, and test t
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest tests/compose $(ARGS)
 
+test-libpass: ## the tests of passwords and accounts on libpass and the newest bcrypt, which could replace passlib
+	@$(ENVIRONMENT) test
+	@bash tests/on_libpass.sh $(ARGS)
+
 lint: ## check style, format, types and import rules
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) ruff check .
@@ -92,6 +96,7 @@ lock: ## update requirements/*.txt from requirements/*.in (UPGRADE=--upgrade for
 	@$(ENVIRONMENT) test
 	$(COMPILE) $(UPGRADE) requirements/test.in -o requirements/test.txt
 	$(COMPILE) $(UPGRADE) --no-deps requirements/docs.in -o requirements/docs.txt
+	$(COMPILE) $(UPGRADE) requirements/libpass.in -o requirements/libpass.txt
 	for name in dev auth posts console; do \
 		$(COMPILE) -c requirements/test.txt requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from email_validator import EmailNotValidError, validate_email
 
-from auth_service import password_rules
 from auth_service.errors import AdminOnly, CredentialsInvalid, EmailTaken, LastAdmin, PasswordWrong, SessionEnded
 from auth_service.model import Client, Event, NewUser, Role, User
+from auth_service.new_passwords import NewPasswords
 from auth_service.password_rules import normalized
 from auth_service.passwords import PasswordHasher
 from auth_service.refresh_tokens import RefreshToken
@@ -18,7 +18,7 @@ from auth_service.store.audit import AuditStore
 from auth_service.throttle import Attempt, Throttle
 from shared import cursor
 from shared.errors import Fault, NotFound, ValidationFailed
-from shared.text_validation import fault_in_line, fault_in_prose
+from shared.text_validation import fault_in_line
 from shared.tokens.claims import MAX_NAME
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ class Accounts:
         audit: Records failures; a change is recorded together with the change itself.
         hasher: Makes and checks password hashes.
         throttle: Decides who may try a password now.
-        password_min_length: Minimum length of a new password.
+        new_passwords: Decides which new passwords are accepted.
     """
 
     def __init__(
@@ -44,14 +44,13 @@ class Accounts:
         audit: AuditStore,
         hasher: PasswordHasher,
         throttle: Throttle,
-        *,
-        password_min_length: int,
+        new_passwords: NewPasswords,
     ) -> None:
         self._store = store
         self._audit = audit
         self._hasher = hasher
         self._throttle = throttle
-        self._password_min_length = password_min_length
+        self._new_passwords = new_passwords
 
     async def register(self, email: str, password: str, name: str, client: Client) -> User:
         """Open an account.
@@ -64,6 +63,8 @@ class Accounts:
         """
         address, secret = self._checked(email, password, name)
         async with self._throttle.registration(client):
+            # after counting, because it costs as much as a hash
+            await self._new_passwords.check(secret, email=address, name=name, pointer="/password")
             password_hash = await self._hasher.hash(secret)
             user_id = uuid4()
             event = Event("registered", user_id, user_id, address=client.address)
@@ -76,6 +77,7 @@ class Accounts:
             ValidationFailed, EmailTaken: as for `register`.
         """
         address, secret = self._checked(email, password, name)
+        await self._new_passwords.check(secret, email=address, name=name, pointer="/password")
         password_hash = await self._hasher.hash(secret)
         user_id = uuid4()
         event = Event("created", user_id, detail=f"role {role}")
@@ -132,6 +134,7 @@ class Accounts:
         secret = self._accepted(new, user, "/new_password")
         async with self._throttle.password(email_key(user.email), client) as attempt:
             old_hash = await self._check_own(user, current, client, attempt)
+            await self._new_passwords.check(secret, email=user.email, name=user.name, pointer="/new_password")
             new_hash = await self._hasher.hash(secret)
         event = Event("password_changed", user.id, user.id, session_id=session_id, address=client.address)
         token = RefreshToken.new()
@@ -162,7 +165,9 @@ class Accounts:
         Raises:
             ValidationFailed: the password was rejected.
         """
-        new_hash = await self._hasher.hash(self._accepted(password, user, "/password"))
+        secret = self._accepted(password, user, "/password")
+        await self._new_passwords.check(secret, email=user.email, name=user.name, pointer="/password")
+        new_hash = await self._hasher.hash(secret)
         await self._store.change_password(user.id, None, new_hash, Event("password_set", user.id))
 
     async def delete(self, user: User, password: str, client: Client) -> None:
@@ -281,7 +286,7 @@ class Accounts:
         if not 1 <= len(name) <= MAX_NAME or fault_in_line(name) or not name.strip():
             # requests were checked against the schema, but an operator's input was not
             faults.append(Fault("/name", "text_refused", f"it must be 1 to {MAX_NAME} characters on one line"))
-        faults.extend(self._faults(secret, address, name, "/password"))
+        faults.extend(self._new_passwords.faults(secret, email=address, name=name, pointer="/password"))
         if faults:
             raise ValidationFailed.of(faults)
         return address, secret
@@ -289,15 +294,9 @@ class Accounts:
     def _accepted(self, password: str, user: User, pointer: str) -> str:
         """Return a user's new password as it is hashed."""
         secret = normalized(password)
-        if faults := self._faults(secret, user.email, user.name, pointer):
+        if faults := self._new_passwords.faults(secret, email=user.email, name=user.name, pointer=pointer):
             raise ValidationFailed.of(faults)
         return secret
-
-    def _faults(self, secret: str, email: str, name: str, pointer: str) -> Sequence[Fault]:
-        if fault := fault_in_prose(secret):  # only an operator can send it, and nobody could log in with it
-            return [Fault(pointer, "text_refused", f"it {fault}; remove that character")]
-        minimum = self._password_min_length
-        return list(password_rules.faults(secret, min_length=minimum, email=email, name=name, pointer=pointer))
 
 
 def email_key(address: str) -> str:

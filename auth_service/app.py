@@ -10,8 +10,10 @@ from aiohttp import web
 from auth_service import __doc__ as description
 from auth_service import throttle
 from auth_service.accounts import Accounts
+from auth_service.breached_passwords import BreachedPasswords
 from auth_service.handlers import ACCOUNTS, SESSIONS, TRUSTED_PROXIES
 from auth_service.model import SessionPolicy
+from auth_service.new_passwords import NewPasswords
 from auth_service.passwords import PasswordHasher
 from auth_service.routes import ROUTES
 from auth_service.sessions import Sessions
@@ -93,13 +95,22 @@ def create_hasher(settings: Settings) -> PasswordHasher:
 
 
 def create_accounts(settings: Settings, database: Database, hasher: PasswordHasher) -> Accounts:
-    """Build the rules of accounts on a database."""
+    """Build the rules of accounts on a database.
+
+    Raises:
+        StartupError: the folder of breached passwords can't be read.
+    """
+    breached = settings.breached_passwords_dir
     return Accounts(
         AccountStore(database),
         AuditStore(database),
         hasher,
         Throttle(AttemptStore(database), hasher.queue),
-        password_min_length=settings.password_min_length,
+        NewPasswords(
+            min_length=settings.password_min_length,
+            context_words=[settings.jwt_issuer, settings.jwt_audience, *settings.jwt_audiences.split(",")],
+            breached=None if breached is None else BreachedPasswords(breached),
+        ),
     )
 
 

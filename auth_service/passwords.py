@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -15,6 +16,10 @@ R = TypeVar("R")
 
 QUEUE_PER_THREAD = 32
 """Places in the queue per thread; at cost 12, the last in line waits about 10 s."""
+
+
+_BCRYPT_BYTES = 72
+"""What plain bcrypt reads of a password."""
 
 
 class HashingQueue:
@@ -115,7 +120,10 @@ class PasswordHasher:
         return self._context.hash(password)
 
     def _verify(self, password: str, password_hash: str) -> tuple[bool, bool]:
-        right = self._context.verify(password, password_hash)
+        secret = password.encode()
+        if self._context.identify(password_hash) == "bcrypt":
+            secret = secret[:_BCRYPT_BYTES]  # bcrypt 5 refuses what earlier versions ignored
+        right = self._context.verify(secret, password_hash)
         # a hash of lower cost is checked faster, which would reveal that the account exists, so the rest of the time is
         # spent anyway: 2^n rounds, and 2^n, 2^(n+1), … up to 2^(cost-1) more, make 2^cost together
         handler = self._context.handler("bcrypt_sha256")
@@ -129,5 +137,5 @@ class PasswordHasher:
 
 
 def _cost_of(password_hash: str) -> int:
-    """Return log2 of the rounds, from `$2b$12$…` or `$bcrypt-sha256$v=2,t=2b,r=12$…`."""
-    return int(password_hash.split("$")[2].rpartition("=")[2])
+    """Return log2 of the rounds, from `$2b$12$…`, `$bcrypt-sha256$v=2,t=2b,r=12$…` or `$bcrypt-sha256$2b,12$…`."""
+    return int(re.split("[,=]", password_hash.split("$")[2])[-1])

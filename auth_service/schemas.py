@@ -28,15 +28,15 @@ def _composed(value: object) -> object:
 Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), LINE]
 Password = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery staple"]),
+    Field(min_length=1, max_length=MAX_LENGTH, examples=["ferns whistle behind nine teapots"]),
     PROSE,
     BeforeValidator(_composed),
 ]
 NewPassword = Annotated[
     Password,
     Field(
-        description="At least 15 characters, unless the operator chose otherwise; not a common password, and not made"
-        " from the address or the name"
+        description="At least 15 characters, unless the operator chose otherwise; not a common password, not made from"
+        " the address, the name or a name of this service, and not easily guessed"
     ),
 ]
 Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), LINE]

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from shared.database.settings import DatabaseSettings
 from shared.errors import StartupError
@@ -13,6 +13,9 @@ from shared.settings import Port
 from shared.tokens.keyring import Keyring
 from shared.tokens.settings import NAME_FORM, Name, VerifierSettings
 from shared.tokens.verifier import Verifier
+
+SINGLE_FACTOR_MIN_LENGTH = 15
+"""NIST SP 800-63B-4 section 3.1.1.2: characters of a password that is the only factor; with a second one, 8."""
 
 
 def _audiences(text: str) -> str:
@@ -98,4 +101,22 @@ class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     trusted_proxies: Annotated[
         int, Field(ge=0, le=10, description="Number of your own proxies in front that add to X-Forwarded-For")
     ] = 0
-    password_min_length: Annotated[int, Field(ge=8, le=128, description="Minimum length of a password")] = 15
+    allow_short_passwords: Annotated[
+        bool, Field(description="Permit a PASSWORD_MIN_LENGTH below 15, although the password is the only factor")
+    ] = False
+    password_min_length: Annotated[int, Field(ge=8, le=128, description="Minimum length of a password")] = (
+        SINGLE_FACTOR_MIN_LENGTH
+    )
+    breached_passwords_dir: Annotated[
+        Path | None, Field(description="Folder with range files of Have I Been Pwned: refuses passwords from leaks")
+    ] = None
+
+    @field_validator("password_min_length")
+    @classmethod
+    def _long_enough_alone(cls, value: int, info: ValidationInfo) -> int:
+        if value < SINGLE_FACTOR_MIN_LENGTH and not info.data.get("allow_short_passwords", False):
+            raise ValueError(
+                f"it must be at least {SINGLE_FACTOR_MIN_LENGTH} while the password is the only factor; "
+                "to permit shorter ones all the same, set ALLOW_SHORT_PASSWORDS=true"
+            )
+        return value

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dev.data_directory import DataDirectory
 from dev.settings import DEFAULT_DATA_DIR
 
-_ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery staple"}
+_ACCOUNT = {"email": "ada@example.com", "password": "ferns whistle behind nine teapots"}
 _POST = {"title": "Hello", "body": "My first post"}
 
 

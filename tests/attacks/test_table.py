@@ -14,9 +14,9 @@ import pytest
 from aiohttp import ClientSession
 
 from shared.tokens.errors import TokenRefused
-from shared.tokens.keyring import Keyring
 from shared.tokens.verifier import Verifier
 from tests.api_client import Pair, auth_app, posts_app, served
+from tests.attacks.backends import BACKENDS, verifier_on
 from tests.attacks.forge import CLAIMS, HEADER, KEYRING, NOW, OTHER_KEYRING, SECRET, b64, encoded, sign
 from tests.attacks.table import LEEWAY, Attack, table
 from tests.postgres import Server
@@ -46,10 +46,10 @@ OVER_HTTP = [
 ]
 
 
-@pytest.fixture(scope="module")
-def verifier() -> Verifier:
-    """The verifier of the posts service."""
-    return Verifier(Keyring(text=KEYRING), issuer="auth", audience="posts", leeway=LEEWAY)
+@pytest.fixture(scope="module", params=BACKENDS)
+def verifier(request: pytest.FixtureRequest) -> Verifier:
+    """A verifier of the posts service, on each library that could compute the signatures."""
+    return verifier_on(request.param, LEEWAY)
 
 
 @pytest.fixture(scope="module")

@@ -204,8 +204,11 @@ async def test_posts_stay_when_their_author_goes(pair: Pair) -> None:
 
 
 async def test_the_password_is_compared_in_its_normal_form(auth: Auth) -> None:
-    """Composed and decomposed characters are the same password on every route."""
-    composed, decomposed = "caf\u00e9 caf\u00e9 caf\u00e9 caf\u00e9", "cafe\u0301 cafe\u0301 cafe\u0301 cafe\u0301"
+    """Composed and decomposed characters are the same password, wherever it is asked for."""
+    composed, decomposed = (
+        "caf\u00e9 na\u00efve r\u00e9sum\u00e9 ca\u00f1on",
+        "cafe\u0301 nai\u0308ve re\u0301sume\u0301 can\u0303on",
+    )
     email = new_email()
     await auth.register(email, composed)
     tokens = await auth.sign_in(email, decomposed)

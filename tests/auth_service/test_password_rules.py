@@ -22,7 +22,7 @@ from tests.postgres import Server
 async def short(database_server: Server, keyring_file: Path) -> AsyncIterator[Auth]:
     """The service with a minimum password length of eight."""
     database_url = await database_server.create_database()
-    async with alone(database_url, keyring_file, password_min_length=8) as auth:
+    async with alone(database_url, keyring_file, password_min_length=8, allow_short_passwords=True) as auth:
         yield auth
     await database_server.drop_database(database_url)
 
@@ -38,19 +38,18 @@ def codes(password: str, *, min_length: int = 8, email: str = "ada@example.org",
 @pytest.mark.parametrize(
     "password",
     [
-        "correct horse battery staple",
-        "aaaaaaaaaaaaaab",
+        "ferns whistle behind nine teapots",
         "only small letters and no digit",
         "        fifteen blanks and more",
-        "密碼很長很長很長很長很長很長很長",
-        "🦉" * 7 + "🐝" * 8,
-        "ß" * 7 + "ſ" * 8 + "x",
+        "密碼要夠長才不容易被別人猜中喔",
+        "🦉🐝🌵🎻🧦🪁🦔🍋🚲🧲🪴🐙🎈🥨🛶",
+        "ßxſqßvſkßzſwßjſy",
         "line\nbreak and\ttab are characters too",
         "\u202e backwards is fine too",
     ],
 )
 async def test_length_is_what_makes_a_password(auth: Auth, password: str) -> None:
-    """Any characters of any script make a password, in any combination, if there are enough of them."""
+    """Any characters, of any script, in any composition, are good if there are enough of them in no pattern."""
     email = new_email()
     assert (await auth.register(email, password)).status == 201
     assert (await auth.login(email, password)).status == 200
@@ -79,13 +78,18 @@ async def test_fifteen_by_default(auth: Auth) -> None:
 def test_a_minimum_below_eight_is_refused(minimum: int, keyring_file: Path) -> None:
     """PASSWORD_MIN_LENGTH can't be below 8 or above 128."""
     with pytest.raises(ValueError, match="PASSWORD_MIN_LENGTH"):
-        auth_app("postgresql://nobody@localhost/nothing", keyring_file, password_min_length=minimum)
+        auth_app(
+            "postgresql://nobody@localhost/nothing",
+            keyring_file,
+            password_min_length=minimum,
+            allow_short_passwords=True,
+        )
 
 
 async def test_256_characters_are_accepted_and_no_more(auth: Auth) -> None:
     """All of 256 four-byte characters count, and 257 are too many. They are counted after composition."""
     email = new_email()
-    longest = "".join(chr(0x1F300 + number) for number in range(256))
+    longest = "".join(chr(0x1F300 + number * number % 257) for number in range(256))
     assert (await auth.register(email, longest)).status == 201
     assert (await auth.login(email, longest)).status == 200
     assert (await auth.login(email, longest[:-1] + "x")).status == 401
@@ -98,8 +102,8 @@ async def test_256_characters_are_accepted_and_no_more(auth: Auth) -> None:
 
 
 async def test_the_longest_password_is_the_same_from_every_keyboard(auth: Auth) -> None:
-    """Every route accepts a 256-character password in decomposed form, with four code points per character."""
-    email, composed = new_email(), "".join(chr(0x1F82 + number % 4) for number in range(256))
+    """A password of 256 characters can be sent decomposed, four code points to a character, to every route."""
+    email, composed = new_email(), "".join(chr(0x1F82 + number * number // 3 % 4) for number in range(256))
     decomposed = unicodedata.normalize("NFD", composed)
     assert len(decomposed) == 4 * MAX_LENGTH
     assert (await auth.register(email, decomposed)).status == 201

@@ -37,6 +37,8 @@ def test_little_must_be_set() -> None:
         ("ACCESS_TOKEN_SECONDS", "86401"),
         ("BCRYPT_COST", "3"),
         ("PASSWORD_MIN_LENGTH", "7"),
+        ("PASSWORD_MIN_LENGTH", "14"),
+        ("ALLOW_SHORT_PASSWORDS", "perhaps"),
         ("LOG_FORMAT", "xml"),
     ],
 )
@@ -81,3 +83,16 @@ def test_secrets_do_not_show() -> None:
     )
     assert "pa55word" not in repr(settings)
     assert "k3yring" not in repr(settings)
+
+
+def test_short_passwords_are_permitted_in_so_many_words() -> None:
+    """Below 15 characters the start names the setting that permits it; with that setting, 8 is the least."""
+    with pytest.raises(StartupError, match="ALLOW_SHORT_PASSWORDS=true"):
+        AuthSettings.from_environ({**GOOD, "PASSWORD_MIN_LENGTH": "14"})
+    with pytest.raises(StartupError, match="ALLOW_SHORT_PASSWORDS=true"):
+        AuthSettings.from_environ({**GOOD, "PASSWORD_MIN_LENGTH": "8", "ALLOW_SHORT_PASSWORDS": "false"})
+    allowed = {**GOOD, "ALLOW_SHORT_PASSWORDS": "true"}
+    assert AuthSettings.from_environ({**allowed, "PASSWORD_MIN_LENGTH": "8"}).password_min_length == 8
+    assert AuthSettings.from_environ(allowed).password_min_length == 15
+    with pytest.raises(StartupError, match=r"^PASSWORD_MIN_LENGTH: "):
+        AuthSettings.from_environ({**allowed, "PASSWORD_MIN_LENGTH": "7"})
