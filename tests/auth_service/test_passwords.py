@@ -73,12 +73,12 @@ async def test_hashing_is_off_the_event_loop(hasher: CountingHasher) -> None:
 async def test_the_queue_is_bounded(hasher: CountingHasher) -> None:
     """When all places are taken the next one is told at once to come back; a place that is given back is free."""
     with ExitStack() as taken:
-        for _ in range(1 + QUEUE_PER_THREAD):
-            taken.enter_context(hasher.queue.place())
-        with pytest.raises(Busy) as error, hasher.queue.place():
+        for number in range(1 + QUEUE_PER_THREAD):
+            taken.enter_context(hasher.queue.place(str(number)))
+        with pytest.raises(Busy) as error, hasher.queue.place("another"):
             pass
         assert error.value.data["retry_after"]
-    with hasher.queue.place():
+    with hasher.queue.place("another"):
         assert await hasher.verify("x", await hasher.hash("x")) == (True, False)
 
 
@@ -86,11 +86,11 @@ async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: Counting
     """Places do not get lost, whatever happens to whoever has one."""
 
     async def fails() -> None:
-        with hasher.queue.place():
+        with hasher.queue.place("x"):
             await hasher.verify("x", "no hash")
 
     async def leaves() -> None:
-        with hasher.queue.place():
+        with hasher.queue.place("x"):
             await asyncio.sleep(60)
 
     for _ in range(2 + QUEUE_PER_THREAD):
@@ -101,7 +101,7 @@ async def test_a_place_is_given_back_by_whoever_fails_or_leaves(hasher: Counting
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-    with hasher.queue.place():
+    with hasher.queue.place("x"):
         pass
 
 
@@ -184,11 +184,11 @@ async def test_a_client_that_left_is_not_hashed_for(own_auth: Auth) -> None:
     """A client that closes the connection before its turn frees its place: nothing is hashed, no failure counted."""
     hasher, threads = own_auth.hasher, own_auth.hasher.threads
     host, port = own_auth.auth.removeprefix("http://").split(":")
-    email, network = new_email(), new_address()
+    network = new_address()
 
     async def send(password: str) -> asyncio.StreamWriter:
         _, writer = await asyncio.open_connection(host, int(port))
-        body = json.dumps({"email": email, "password": password}).encode()
+        body = json.dumps({"email": new_email(), "password": password}).encode()
         writer.write(
             b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             b"X-Forwarded-For: %s\r\nContent-Length: %d\r\n\r\n%s" % (network.encode(), len(body), body)
@@ -198,10 +198,10 @@ async def test_a_client_that_left_is_not_hashed_for(own_auth: Auth) -> None:
     with hasher.held():
         first = [asyncio.create_task(own_auth.login(new_email(), f"first {n}")) for n in range(threads)]
         await until(lambda: len(hasher.passwords) == threads)
-        leaving = [await send(f"leaves {n}") for n in range(20)]
-        await until(lambda: hasher.places == threads + 20)
+        leaving = [await send(f"leaves {n}") for n in range(10)]
+        await until(lambda: hasher.places == threads + 10)
         last = asyncio.create_task(own_auth.login(new_email(), "last"))
-        await until(lambda: hasher.places == threads + 21)
+        await until(lambda: hasher.places == threads + 11)
         for number, writer in enumerate(leaving):
             if number % 2:
                 writer.transport.abort()
