@@ -74,7 +74,7 @@ class Client:
     Args:
         address: The address.
         networks: What attempts are counted by, the narrowest first: one for IPv4, several for IPv6.
-        device: The User-Agent.
+        device: What it says that it is.
     """
 
     address: str

@@ -2,7 +2,7 @@
 
 Starts an auth service, as a process, on a Postgres of its own, with bcrypt at cost 12. One address keeps CROWD log-ins
 with the right password in progress, to an account of its own. Meanwhile somebody else signs in from another address,
-once every two seconds, which their own rate allows.
+again and again. Aim: all succeed, with a p99 under 2 s. On a busy machine, compare with the figures before and after.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from dev.postgres import temporary
 from tests.auth_service.hashing import CountingHasher
 
 CROWD = 80
-LOG_INS = 30
-PAUSE_SECONDS = 2.1
-"""Between the starts of two log-ins of the one who is elsewhere."""
+LOG_INS = 20
+PAUSE_SECONDS = 1.0
+"""Between two log-ins of the one who is elsewhere."""
 
 CROWDED_SECONDS = 0.5
 """How long a member of the crowd waits after a refusal; it doesn't respect Retry-After."""
@@ -82,24 +82,22 @@ async def measure(url: str, database_url: str) -> None:
                 if status != HTTPStatus.OK:
                     await asyncio.sleep(CROWDED_SECONDS)
 
-        async def victim() -> tuple[int, float]:
-            started = time.perf_counter()
-            return await log_in("victim", "198.51.100.1"), time.perf_counter() - started
-
-        async def log_ins() -> list[tuple[int, float]]:
-            tasks = []
+        async def log_ins(address: str) -> list[tuple[int, float]]:
+            answers = []
             for _ in range(LOG_INS):
-                tasks.append(asyncio.create_task(victim()))
+                started = time.perf_counter()
+                answers.append((await log_in("victim", address), time.perf_counter() - started))
                 await asyncio.sleep(PAUSE_SECONDS)
-            return await asyncio.gather(*tasks)
+            return answers
 
-        report("alone", await log_ins())
+        report("alone", await log_ins("198.51.100.1"))
         crowd = [asyncio.create_task(member()) for _ in range(CROWD)]
         await asyncio.sleep(1)
-        report(f"in a crowd of {CROWD}", await log_ins())
+        report(f"in a crowd of {CROWD}", await log_ins("198.51.100.2"))
         for task in crowd:
             task.cancel()
         await asyncio.gather(*crowd, return_exceptions=True)
+        report("alone again", await log_ins("198.51.100.3"))
         print(f"the crowd's answers: {dict(sorted(crowded.items()))}")
 
 
