@@ -264,15 +264,16 @@ async def test_nobody_is_locked_out_by_hundreds_of_networks(auth: Auth) -> None:
     await overrule(auth, LONG_WAITS)
 
     async def attack() -> int:
-        return (await guess(auth, email, new_address())).status
+        while "for this account" in (reply := await guess(auth, email, new_address())).body["detail"]:
+            await asyncio.sleep(0.01)  # too many of them are there at once
+        return reply.status
 
     async def sign_in() -> int:
         return (await guess(auth, email, home, PASSWORD)).status
 
     signed_in, attacked = await asyncio.gather(side_by_side(1, [sign_in] * 20), side_by_side(15, [attack] * 300))
     assert signed_in == [200] * 20
-    assert attacked.count(401) == 20
-    assert set(attacked) == {401, 429, 503}, "they had to wait, or too many of them were there at once"
+    assert sorted(attacked) == [401] * 20 + [429] * 280
     # and what the owner does neither counts against the account nor gives the attackers another try
     await fail(auth, email, home)
     assert (await row_of(auth, "account", email))["failures"] == 20
