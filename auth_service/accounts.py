@@ -160,7 +160,7 @@ class Accounts:
             return await self._check_own(user, password, client, attempt)
 
     async def set_password(self, user: User, password: str) -> None:
-        """Set a password on the operator's behalf, and end all sessions.
+        """Set a password on the operator's behalf, end all sessions, and open the account if guessing has closed it.
 
         Raises:
             ValidationFailed: the password was rejected.
@@ -169,6 +169,7 @@ class Accounts:
         await self._new_passwords.check(secret, email=user.email, name=user.name, pointer="/password")
         new_hash = await self._hasher.hash(secret)
         await self._store.change_password(user.id, None, new_hash, Event("password_set", user.id))
+        await self._throttle.reopen(email_key(user.email))
 
     async def delete(self, user: User, password: str, client: Client) -> None:
         """Delete the signed-in user's account and sessions. Posts stay, because they belong to another service.
@@ -260,6 +261,7 @@ class Accounts:
         user = await self._store.add(new, event)
         if user is None:
             raise EmailTaken("An account with this address already exists", hint="Sign in instead.")
+        await self._throttle.reopen(new.email_key)  # earlier guesses were at nothing
         return user
 
     async def _check_own(self, user: User, password: str, client: Client, attempt: Attempt) -> str:

@@ -58,6 +58,6 @@ class LastAdmin(DomainError):
 
 
 class TooManyAttempts(DomainError):
-    """There were too many failed attempts; wait before the next one."""
+    """There were too many attempts, or the account is closed to this network; wait before the next one."""
 
     kind, code = Kind.THROTTLED, "too_many_attempts"

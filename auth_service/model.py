@@ -1,5 +1,6 @@
 """The domain vocabulary of the auth service."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -68,11 +69,27 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is calling, as far as the connection tells; failed attempts are counted by `network`."""
+    """Who is calling, as far as the connection tells.
+
+    Args:
+        address: The address.
+        networks: What attempts are counted by, the narrowest first: one for IPv4, several for IPv6.
+        device: What it says that it is.
+    """
 
     address: str
-    network: str
+    networks: Sequence[str]
     device: str
+
+    @property
+    def network(self) -> str:
+        """The narrowest network; it is what an account knows."""
+        return self.networks[0]
+
+    @property
+    def widest_network(self) -> str:
+        """The widest network that may belong to one client."""
+        return self.networks[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +106,27 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How failed attempts of one kind are slowed down.
+    """How attempts of one kind are slowed down. Each counts as failed until it succeeds.
 
     Args:
         kind: What is counted; one of the kinds in the attempts table.
         failures: Failures within a window that cause a wait.
+        window: Seconds from the first failure until they are forgotten.
         first_wait: Seconds of the first wait; each further failure doubles it. None: the rest of the window.
         longest_wait: The maximum wait in seconds, if waits double.
+        in_a_row: Whether each failure starts the window anew, and the wait has no end.
+        after_success: What a success does to the count: it takes its own attempt back, or clears it, or neither.
+        event: The audit event to record when the limit is reached, even by an attempt that then succeeds.
     """
 
     kind: str
     failures: int
+    window: float
     first_wait: float | None = None
     longest_wait: float | None = None
+    in_a_row: bool = False
+    after_success: Literal["uncounted", "cleared", "kept"] = "uncounted"
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TypeVar
 
 from passlib.context import CryptContext
@@ -21,9 +22,12 @@ QUEUE_PER_THREAD = 32
 _BCRYPT_BYTES = 72
 """What plain bcrypt reads of a password."""
 
+ACCOUNT_TURNS = 4
+"""How many may wait for a turn at one account, or have it, from networks that the account doesn't know."""
+
 
 class HashingQueue:
-    """A bounded queue for turns at hashing, first come first served.
+    """A bounded queue for turns at hashing, which networks take in rotation.
 
     Args:
         threads: How many hashes are computed at a time.
@@ -33,29 +37,87 @@ class HashingQueue:
         self.capacity = threads * (1 + QUEUE_PER_THREAD)
         self.taken = 0
         """Places taken now."""
+        self._by_network: Counter[str] = Counter()
+        self._by_account: Counter[str] = Counter()
         # one more than threads: it counts its attempt and loads its user while the others compute
-        self._turns = asyncio.Semaphore(threads + 1)
+        self._turns = threads + 1
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # in the order in which networks get a turn
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, network: str) -> Iterator[None]:
         """Hold a place in the queue for the duration of the block.
 
-        Take it before doing anything else, so that turning a client away costs nothing.
+        Take it before doing anything else, so that turning a client away costs nothing. A network gets no more places
+        than it leaves free: half of the queue while it is alone, less when others are there too. So a few networks
+        can't fill the queue, however many requests they send.
 
         Raises:
-            Busy: the queue is full.
+            Busy: the queue is full, or the network has as many places as are left.
         """
-        if self.taken >= self.capacity:
+        if self._by_network[network] >= self.capacity - self.taken:
             raise Busy("Too many passwords are waiting to be checked", data={"retry_after": 2})
         self.taken += 1
         try:
-            yield
+            with _counted(self._by_network, network):
+                yield
         finally:
             self.taken -= 1
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Hold a turn at hashing for the duration of the block; entering it waits."""
-        return self._turns
+    @asynccontextmanager
+    async def turn(self, network: str, account: str | None = None) -> AsyncIterator[None]:
+        """Hold a turn at hashing for the duration of the block; entering it waits.
+
+        Args:
+            network: Whose turn it is; networks that wait get one turn each, in rotation.
+            account: An account that may have only a few turns at a time. None: no such limit.
+
+        Raises:
+            Busy: ACCOUNT_TURNS others are waiting at the account.
+        """
+        if account is not None and self._by_account[account] >= ACCOUNT_TURNS:
+            raise Busy("Too many passwords for this account are waiting to be checked", data={"retry_after": 2})
+        with nullcontext() if account is None else _counted(self._by_account, account):
+            await self._next_turn(network)
+            try:
+                yield
+            finally:
+                self._pass_on()
+
+    async def _next_turn(self, network: str) -> None:
+        if self._turns:  # then nobody is waiting
+            self._turns -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(network, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it got its turn in the moment in which it left
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            network = next(iter(self._waiting))
+            turns = self._waiting.pop(network)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[network] = turns  # behind all others
+            if not turn.done():  # else it has left
+                turn.set_result(None)
+                return
+        self._turns += 1
+
+
+@contextmanager
+def _counted(counts: Counter[str], key: str) -> Iterator[None]:
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]  # so that it doesn't grow with every key that was ever there
 
 
 class PasswordHasher:

@@ -7,7 +7,7 @@ from auth_service.accounts import Accounts
 from auth_service.model import Client
 from auth_service.sessions import Sessions, Tokens
 from shared.http import body
-from shared.http.client_address import client_address, network_of
+from shared.http.client_address import client_address, networks_of
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
 SESSIONS = web.AppKey("sessions", Sessions)
@@ -21,7 +21,7 @@ def client_of(request: web.Request) -> Client:
     address = client_address(request, request.app[TRUSTED_PROXIES])
     agent = request.headers.get(hdrs.USER_AGENT, "")[:_DEVICE_CHARACTERS]
     device = "".join(character if character.isprintable() else "?" for character in agent)
-    return Client(address, network_of(address), device)
+    return Client(address, networks_of(address), device)
 
 
 def tokens(given: Tokens) -> web.Response:

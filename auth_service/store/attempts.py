@@ -3,58 +3,64 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from auth_service.model import Limit
+from auth_service.model import Event, Limit
+from auth_service.store.audit import record
 from shared.database.pool import Database
 
-# $1 the keys, $2 the known network's key, $3 seconds that a network stays known
+# $1 the keys, $2 the known network's key, $3 seconds that a network stays known. Before Postgres 17, infinity can't be
+# subtracted from, but its epoch can
 _STANDING = """
 SELECT EXISTS (
            SELECT FROM known_networks WHERE key = $2 AND last_used_at > now() - $3 * interval '1 s'
        ) AS is_known,
-       array_agg(kind) AS kinds,
-       array_agg(extract(epoch FROM allowed_at - now())::float8) AS waits
+       array_agg(key) AS keys,
+       array_agg((extract(epoch FROM allowed_at) - extract(epoch FROM now()))::float8) AS waits
   FROM attempts
  WHERE key = ANY ($1) AND allowed_at > now()
 """
 
-# $1 the keys and $2 their kinds, $3 to $5 the limit of each kind, $6 seconds of a window. Keys that must wait are not
-# counted, so that asking doesn't prolong the wait. No wait is -infinity and not now(), because now() is when the
-# transaction began: it may be later than the now() of a transaction that has waited for this row.
+# $1 the keys, $2 their kinds, $3 to $7 the limit of each. Keys that must wait are not counted, so that asking doesn't
+# prolong the wait. No wait is -infinity and not now(), because now() is when the transaction began: it may be later
+# than the now() of a transaction that has waited for this row.
 _COUNT = """
 WITH limits AS (
-    SELECT * FROM unnest($2::text[], $3::int[], $4::float8[], $5::float8[])
-               AS given (kind, failures, first_wait, longest_wait)
+    SELECT * FROM unnest($1::bytea[], $3::int[], $4::float8[], $5::float8[], $6::float8[], $7::bool[])
+               AS given (key, failures, seconds, first_wait, longest_wait, in_a_row)
 )
 INSERT INTO attempts AS known (key, kind, failures, window_ends, allowed_at)
-SELECT key, kind, 1, now() + $6 * interval '1 s', '-infinity'
-  FROM unnest($1::bytea[], $2::text[]) AS given (key, kind)
+SELECT key, kind, 1, now() + seconds * interval '1 s', '-infinity'
+  FROM unnest($1::bytea[], $2::text[]) AS given (key, kind) JOIN limits USING (key)
  ORDER BY key -- everyone locks rows in the same order, so no two wait for each other
 ON CONFLICT (key) DO UPDATE SET
     failures = CASE WHEN known.window_ends <= now() THEN 1 ELSE known.failures + 1 END,
-    window_ends = CASE WHEN known.window_ends <= now() THEN excluded.window_ends ELSE known.window_ends END,
-    allowed_at = (
-        SELECT CASE
+    (window_ends, allowed_at) = (
+        SELECT CASE WHEN known.window_ends <= now() OR in_a_row THEN excluded.window_ends ELSE known.window_ends END,
+               CASE
                    WHEN known.window_ends <= now() OR known.failures + 1 < limits.failures THEN '-infinity'
+                   WHEN in_a_row THEN 'infinity'
                    WHEN first_wait IS NULL THEN known.window_ends
                    ELSE now() + interval '1 s' * least(
                        longest_wait, first_wait * 2 ^ least(known.failures + 1 - limits.failures, 32)
                    )
                END
           FROM limits
-         WHERE limits.kind = known.kind
+         WHERE limits.key = known.key
     )
  WHERE known.allowed_at <= now()
-RETURNING key
+RETURNING key, failures
 """
 
-
-# rows are left for the sweep to delete: one deleted here and inserted again could be locked out of order
+# $1 the keys, $2 whether each is cleared. Rows are left for the sweep to delete: one deleted here and inserted again
+# could be locked out of order
 _UNDO = """
 UPDATE attempts SET
-    failures = CASE WHEN kind = 'pair' OR failures = 0 THEN 0 ELSE failures - 1 END,
-    window_ends = CASE WHEN kind = 'pair' OR failures <= 1 THEN '-infinity' ELSE window_ends END,
+    failures = CASE WHEN cleared OR failures = 0 THEN 0 ELSE failures - 1 END,
+    window_ends = CASE WHEN cleared OR failures <= 1 THEN '-infinity' ELSE window_ends END,
     allowed_at = '-infinity'
-  FROM (SELECT key FROM attempts WHERE key = ANY ($1) ORDER BY key FOR UPDATE) AS locked
+  FROM (
+           SELECT key, cleared FROM attempts JOIN unnest($1::bytea[], $2::bool[]) AS given (key, cleared) USING (key)
+            ORDER BY key FOR UPDATE OF attempts
+       ) AS locked
  WHERE attempts.key = locked.key
 """
 
@@ -65,11 +71,11 @@ class Standing:
 
     Args:
         is_known: Whether the account has signed in from this network before.
-        waits: Seconds left to wait, for each kind of limit that is waiting.
+        waits: Seconds left to wait, for each key that must; infinite if the wait has no end.
     """
 
     is_known: bool
-    waits: Mapping[str, float]
+    waits: Mapping[bytes, float]
 
 
 class _Waiting(Exception):
@@ -86,10 +92,16 @@ class AttemptStore:
         """Look up the waits for these keys, and whether a network is known; counts nothing and takes no locks."""
         async with self._database.connection() as connection:
             [row] = await connection.fetch(_STANDING, keys, known, known_seconds)
-        return Standing(row["is_known"], dict(zip(row["kinds"] or (), row["waits"] or (), strict=True)))
+        return Standing(row["is_known"], dict(zip(row["keys"] or (), row["waits"] or (), strict=True)))
 
-    async def count(self, limits: Mapping[bytes, Limit], window_seconds: float) -> bool:
-        """Count a failure for every key, or for none if one of them must wait by now; returns whether it counted."""
+    async def count(self, limits: Mapping[bytes, Limit], email_key: str | None, address: str) -> bool:
+        """Count a failure for every key, or for none if one of them must wait by now; returns whether it counted.
+
+        Args:
+            limits: The keys and their limits. A limit's event is recorded in the same transaction when it is reached.
+            email_key: The account that the event is about; it need not exist.
+            address: Where the client is.
+        """
         given = list(limits.values())
         try:
             async with self._database.connection() as connection, connection.transaction():
@@ -98,22 +110,36 @@ class AttemptStore:
                     list(limits),
                     [limit.kind for limit in given],
                     [limit.failures for limit in given],
+                    [limit.window for limit in given],
                     [limit.first_wait for limit in given],
                     [limit.longest_wait for limit in given],
-                    window_seconds,
+                    [limit.in_a_row for limit in given],
                 )
                 if len(rows) < len(limits):
                     raise _Waiting
+                for row in rows:
+                    limit = limits[row["key"]]
+                    if limit.event is not None and row["failures"] == limit.failures:
+                        user_id = await connection.fetchval("SELECT id FROM users WHERE email_key = $1", email_key)
+                        await record(connection, Event(limit.event, user_id, address=address))
         except _Waiting:
             return False
         return True
 
-    async def succeeded(self, counted: Collection[bytes], known: bytes) -> None:
-        """Undo a failure: all failures of this network on this account, and one of each other count."""
+    async def succeeded(self, limits: Mapping[bytes, Limit], known: bytes) -> None:
+        """Undo a failure as each limit says, and remember a known network."""
+        undone = {
+            key: limit.after_success == "cleared" for key, limit in limits.items() if limit.after_success != "kept"
+        }
         async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(_UNDO, counted)
+            await connection.execute(_UNDO, list(undone), list(undone.values()))
             await connection.execute(
                 "INSERT INTO known_networks AS k (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET last_used_at = now()"
                 " WHERE k.last_used_at < now() - interval '1 day'",
                 known,
             )
+
+    async def forget(self, keys: Collection[bytes]) -> None:
+        """Clear these keys."""
+        async with self._database.connection() as connection:
+            await connection.execute(_UNDO, list(keys), [True] * len(keys))

@@ -1,11 +1,16 @@
 """The client's address, even behind trusted proxies."""
 
+import logging
+from collections.abc import Sequence
+from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-IPV6_PREFIX = 64
-"""The smallest block that a provider assigns to a customer; addresses inside belong to one client."""
+IPV6_PREFIXES = (64, 56, 48)
+"""The blocks that providers assign to a customer, from the smallest to the largest."""
+
+_log = logging.getLogger(__name__)
 
 
 def client_address(request: web.Request, trusted_proxies: int) -> str:
@@ -19,8 +24,10 @@ def client_address(request: web.Request, trusted_proxies: int) -> str:
     """
     peer = request.remote or "0.0.0.0"  # noqa: S104  a local socket has no address
     if trusted_proxies == 0:
+        if hdrs.X_FORWARDED_FOR in request.headers:
+            _warn_of_proxy()
         return _plain(peer)
-    forwarded = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+    forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, [])).split(",")
     if len(forwarded) < trusted_proxies:
         return _plain(peer)
     try:
@@ -29,10 +36,21 @@ def client_address(request: web.Request, trusted_proxies: int) -> str:
         return _plain(peer)
 
 
-def network_of(address: str) -> str:
-    """Return what guesses are counted by: an IPv4 address, or the /64 of an IPv6 address."""
+def networks_of(address: str) -> Sequence[str]:
+    """Return what guesses are counted by, the narrowest first: an IPv4 address, or IPv6 blocks of IPV6_PREFIXES."""
     parsed = ip_address(address)
-    return str(ip_network((parsed, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
+    if not isinstance(parsed, IPv6Address):
+        return [address]
+    return [str(ip_network((parsed, prefix), strict=False)) for prefix in IPV6_PREFIXES]
+
+
+@cache  # once per process: a client can send the header with every request
+def _warn_of_proxy() -> None:
+    _log.warning(
+        "A request had an X-Forwarded-For header, which is ignored because TRUSTED_PROXIES is 0. If your own proxy is"
+        " in front of this service, all its clients count as one: set TRUSTED_PROXIES to the number of your proxies."
+        " If there is no proxy, a client made the header up, and there is nothing to do."
+    )
 
 
 def _plain(text: str) -> str:

@@ -73,12 +73,12 @@ async def test_hashing_is_off_the_event_loop(hasher: CountingHasher) -> None:
 async def test_the_queue_is_bounded(hasher: CountingHasher) -> None:
     """When every slot is taken, the next caller is told at once to retry later; a released slot can be taken again."""
     with ExitStack() as taken:
-        for _ in range(1 + QUEUE_PER_THREAD):
-            taken.enter_context(hasher.queue.place())
-        with pytest.raises(Busy) as error, hasher.queue.place():
+        for number in range(1 + QUEUE_PER_THREAD):
+            taken.enter_context(hasher.queue.place(str(number)))
+        with pytest.raises(Busy) as error, hasher.queue.place("another"):
             pass
         assert error.value.data["retry_after"]
-    with hasher.queue.place():
+    with hasher.queue.place("another"):
         assert await hasher.verify("x", await hasher.hash("x")) == (True, False)
 
 
@@ -86,11 +86,11 @@ async def test_a_slot_is_released_on_failure_and_cancellation(hasher: CountingHa
     """A slot is released when its holder fails or is cancelled."""
 
     async def fails() -> None:
-        with hasher.queue.place():
+        with hasher.queue.place("x"):
             await hasher.verify("x", "no hash")
 
     async def leaves() -> None:
-        with hasher.queue.place():
+        with hasher.queue.place("x"):
             await asyncio.sleep(60)
 
     for _ in range(2 + QUEUE_PER_THREAD):
@@ -101,7 +101,7 @@ async def test_a_slot_is_released_on_failure_and_cancellation(hasher: CountingHa
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-    with hasher.queue.place():
+    with hasher.queue.place("x"):
         pass
 
 
@@ -184,11 +184,11 @@ async def test_nothing_is_hashed_for_a_client_that_disconnected(own_auth: Auth) 
     """A client that disconnects before its turn frees its slot: nothing is hashed and no failure is counted."""
     hasher, threads = own_auth.hasher, own_auth.hasher.threads
     host, port = own_auth.auth.removeprefix("http://").split(":")
-    email, network = new_email(), new_address()
+    network = new_address()
 
     async def send(password: str) -> asyncio.StreamWriter:
         _, writer = await asyncio.open_connection(host, int(port))
-        body = json.dumps({"email": email, "password": password}).encode()
+        body = json.dumps({"email": new_email(), "password": password}).encode()
         writer.write(
             b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             b"X-Forwarded-For: %s\r\nContent-Length: %d\r\n\r\n%s" % (network.encode(), len(body), body)
@@ -198,10 +198,10 @@ async def test_nothing_is_hashed_for_a_client_that_disconnected(own_auth: Auth) 
     with hasher.held():
         first = [asyncio.create_task(own_auth.login(new_email(), f"first {n}")) for n in range(threads)]
         await until(lambda: len(hasher.passwords) == threads)
-        leaving = [await send(f"leaves {n}") for n in range(20)]
-        await until(lambda: hasher.places == threads + 20)
+        leaving = [await send(f"leaves {n}") for n in range(10)]
+        await until(lambda: hasher.places == threads + 10)
         last = asyncio.create_task(own_auth.login(new_email(), "last"))
-        await until(lambda: hasher.places == threads + 21)
+        await until(lambda: hasher.places == threads + 11)
         for number, writer in enumerate(leaving):
             if number % 2:
                 writer.transport.abort()

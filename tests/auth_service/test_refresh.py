@@ -23,7 +23,7 @@ from shared.base64url import decode
 from shared.errors import DomainError
 from tests.auth_service.alone import Auth, Frozen, alone, frozen, says, tokens_of, without_id
 
-CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
+CLIENT = Client("10.0.0.1", ["10.0.0.1"], "a test")
 DAY = 86_400
 REUSED = (401, "refresh_token_reused")
 INVALID = (401, "refresh_token_invalid")

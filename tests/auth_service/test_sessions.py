@@ -19,7 +19,7 @@ from tests.api_client import PASSWORD, Pair, auth_app, new_email, served
 from tests.auth_service.alone import Auth, alone, claims_of, says
 from tests.raw_http import exchange
 
-CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
+CLIENT = Client("10.0.0.1", ["10.0.0.1"], "a test")
 ENDED = (401, "session_ended")
 INVALID = (401, "refresh_token_invalid")
 

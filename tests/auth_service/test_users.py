@@ -18,7 +18,7 @@ from tests.api_client import PASSWORD, new_email
 from tests.auth_service.alone import Auth, Member, says
 from tests.postgres import opened
 
-CLIENT = Client("10.0.0.1", "10.0.0.1", "a test")
+CLIENT = Client("10.0.0.1", ["10.0.0.1"], "a test")
 ENDED = (401, "session_ended")
 INVALID = (401, "refresh_token_invalid")
 SCOPE = (403, "scope_missing")

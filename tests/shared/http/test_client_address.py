@@ -1,7 +1,7 @@
 """The client's address, directly or behind proxies."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,9 @@ from aiohttp.test_utils import TestServer
 from multidict import CIMultiDict
 
 from auth_service.settings import Settings
+from dev.service_process import ROOT
 from shared.errors import StartupError
-from shared.http.client_address import client_address, network_of
+from shared.http.client_address import _warn_of_proxy, client_address, networks_of
 
 PEER = "127.0.0.1"
 """The address that the tests connect from."""
@@ -155,16 +156,47 @@ async def test_a_connection_over_ipv6() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("address", "networks"),
     [
-        ("192.0.2.1", "192.0.2.1", True),
-        ("192.0.2.1", "192.0.2.2", False),
-        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("::1", "::2", True),
-        ("0.0.0.1", "::1", False),
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("2001:db8:1:2::1", ["2001:db8:1:2::/64", "2001:db8:1::/56", "2001:db8:1::/48"]),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", ["2001:db8:1:2::/64", "2001:db8:1::/56", "2001:db8:1::/48"]),
+        ("2001:db8:1:102::1", ["2001:db8:1:102::/64", "2001:db8:1:100::/56", "2001:db8:1::/48"]),
+        ("2001:db8:2:2::1", ["2001:db8:2:2::/64", "2001:db8:2::/56", "2001:db8:2::/48"]),
+        ("::1", ["::/64", "::/56", "::/48"]),
     ],
 )
-def test_a_network_is_an_ipv4_address_or_an_ipv6_64(one: str, other: str, *, same: bool) -> None:
-    """Log-in attempts are counted per IPv4 address or per IPv6 /64."""
-    assert (network_of(one) == network_of(other)) == same
+def test_a_network_is_an_ipv4_address_or_an_ipv6_64_56_and_48(address: str, networks: list[str]) -> None:
+    """Guesses are counted by the IPv4 address, or by each of the blocks of IPv6 that one customer may have."""
+    assert networks_of(address) == networks
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """The warnings so far, in a process that has not warned yet."""
+    _warn_of_proxy.cache_clear()
+    yield lambda: [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    _warn_of_proxy.cache_clear()
+
+
+async def test_an_unexpected_proxy_is_reported_once(base: str, warnings: Callable[[], list[str]]) -> None:
+    """If TRUSTED_PROXIES is 0 and a request has X-Forwarded-For, the log says once what to do, without the value."""
+    for _ in range(3):
+        await address(base, 0, "192.0.2.77")
+    [warning] = warnings()
+    assert "set TRUSTED_PROXIES to the number of your proxies" in warning
+    assert "192.0.2" not in warning
+
+
+async def test_an_expected_proxy_is_not_reported(base: str, warnings: Callable[[], list[str]]) -> None:
+    """Without the header, or with TRUSTED_PROXIES set, there is nothing to warn of."""
+    await address(base, 0)
+    await address(base, 1, "192.0.2.77")
+    assert warnings() == []
+
+
+def test_compose_passes_trusted_proxies_on() -> None:
+    """In docker-compose.yml, auth gets TRUSTED_PROXIES from the caller's environment; by default it is 0."""
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    auth = compose.partition("\n  auth:\n")[2].partition("\n\n")[0]
+    assert "      TRUSTED_PROXIES: ${TRUSTED_PROXIES:-0}\n" in auth
