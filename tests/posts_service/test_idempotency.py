@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from dev import service_process as processes
-from posts_service.store.idempotency import IdempotencyStore
+from posts_service.store.sweep import SweepStore
 from tests.api_client import SignedIn, posts_app, served
 from tests.postgres import Server, opened
 from tests.posts_service.board import Board, Raw
@@ -176,7 +176,7 @@ async def test_keys_are_swept_when_their_day_is_over(database_url: str, board: B
         )
         await board.execute(insert, 1_100, "24 hours")
         await board.execute(insert, 30, "23 hours 59 minutes")
-        sweeps = [IdempotencyStore(database).sweep for database in (one, other)]
+        sweeps = [SweepStore(database).sweep for database in (one, other)]
         assert await sweeps[0]() is True
         assert await board.count("SELECT count(*) FROM idempotency_keys") == 630
         while any(await asyncio.gather(*(sweep() for sweep in sweeps))):
