@@ -6,7 +6,6 @@ import math
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from posts_service.errors import (
     IdempotencyMismatch,
@@ -35,8 +34,6 @@ SEARCH_SECONDS = 1.0
 _ID_BYTES = 8
 _FILTER_BYTES = 8
 _NEWEST = 2**63 - 1
-
-T = TypeVar("T")
 
 
 class Posts:
@@ -106,9 +103,14 @@ class Posts:
         """
         post = replace(new, tags=normalized(new.tags))
         if key is None:
-            return self._accepted(await self._store.add(by, post, self._limit))
+            written = await self._store.add(by, post, self._limit)
+            if isinstance(written, Exhausted):
+                raise self._too_many(written)
+            return written
         request_hash = hashlib.sha256(json.dumps([new.title, new.body, new.tags]).encode()).digest()
-        found = self._accepted(await self._keys.add_post(by, post, key, request_hash, self._limit))
+        found = await self._keys.add_post(by, post, key, request_hash, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
         if isinstance(found, Post):
             return found
         if found.request_hash != request_hash:
@@ -144,7 +146,9 @@ class Posts:
             TooManyRequests: `by` has reached the limit.
         """
         changes = edit if edit.tags is None else replace(edit, tags=normalized(edit.tags))
-        found = self._accepted(await self._store.change(post_id, by, changes, versions, self._limit))
+        found = await self._store.change(post_id, by, changes, versions, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
         return _allowed(found, post_id, by)
 
     async def delete(self, post_id: int, by: Author, versions: Collection[int] | None) -> None:
@@ -153,7 +157,10 @@ class Posts:
         Raises:
             NotFound, NotTheAuthor, VersionMismatch, TooManyRequests: as for `edit`.
         """
-        _allowed(self._accepted(await self._store.remove(post_id, by, versions, self._limit)), post_id, by)
+        found = await self._store.remove(post_id, by, versions, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
+        _allowed(found, post_id, by)
 
     async def delete_all(self, by: Author) -> int:
         """Delete all posts of an author, and return how many there were.
@@ -161,18 +168,14 @@ class Posts:
         Raises:
             TooManyRequests: the author has reached the limit.
         """
-        return self._accepted(await self._store.remove_all(by.id, self._limit))
+        found = await self._store.remove_all(by.id, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
+        return found
 
-    def _accepted(self, written: T | Exhausted) -> T:
-        """Return what a write has found.
-
-        Raises:
-            TooManyRequests: nothing was written, because the user has reached the limit.
-        """
-        if not isinstance(written, Exhausted):
-            return written
-        seconds = max(1, math.ceil(written.seconds))
-        raise TooManyRequests(
+    def _too_many(self, exhausted: Exhausted) -> TooManyRequests:
+        seconds = max(1, math.ceil(exhausted.seconds))
+        return TooManyRequests(
             f"You may write {self._limit.burst} times at once and {self._limit.per_second:g} times a second after that;"
             f" try again in {seconds} s",
             data={"retry_after": seconds},
