@@ -12,11 +12,12 @@ from uuid import UUID
 import pytest
 
 from posts_service.model import Filter, PageSize
-from posts_service.posts import PAGE_BYTES
+from posts_service.posts import PAGE_BYTES, SEARCH_SECONDS
 from posts_service.search_words import terms
 from posts_service.store import search
 from posts_service.store.posts import COLUMNS
 from posts_service.store.sweep import SweepStore
+from shared.database.pool import STATEMENT_SECONDS
 from tests.api_client import Pair, Reply, SignedIn, posts_app, served
 from tests.postgres import opened
 from tests.posts_service.board import Board
@@ -104,7 +105,7 @@ async def test_a_search_that_takes_long_is_cancelled(database_url: str, board: B
         async with no_answers_from(here):
             started = time.monotonic()
             reply = await here.call("GET", ada, query)
-            assert 0.9 < time.monotonic() - started < 3
+            assert SEARCH_SECONDS <= time.monotonic() - started < STATEMENT_SECONDS
             assert (reply.status, reply.code) == (503, "search_too_expensive")
             assert (reply.headers["Retry-After"], reply.body["hint"]) == ("1", "Use fewer or rarer words.")
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%edge%'"
@@ -117,14 +118,12 @@ async def test_searches_leave_connections_to_others(database_url: str, board: Bo
     async with limited(replace(board, database_url=database_url), database_connections=4) as here:
         ada = here.person()
         async with no_answers_from(here):
-            started = time.monotonic()
             searches = [asyncio.create_task(here.call("GET", ada, "?q=word")) for _ in range(SEARCHES)]
             await asyncio.sleep(0.2)
             for _ in range(5):
                 assert (await here.pair.call("GET", f"{here.pair.posts}/health/ready")).status == 200
-            assert time.monotonic() - started < 0.9
+            assert not any(search.done() for search in searches)
             replies = await asyncio.gather(*searches)
-            assert time.monotonic() - started < 4
         codes = [reply.code for reply in replies]
         assert set(codes) == {"search_too_expensive", "busy"}
         assert codes.count("busy") >= SEARCHES - 3
