@@ -71,12 +71,13 @@ fuzz: ## a million random and mutated tokens against a running service (FUZZ_TOK
 	@$(ENVIRONMENT) test
 	@FUZZ_TOKENS=$${FUZZ_TOKENS:-1000000} exec $(IN_VENV) pytest -s tests/attacks/test_fuzz.py $(ARGS)
 
-bench: ## measure verifying a token, log-ins under load and in a crowd, and paging through a million posts
+bench: ## measure verifying a token, log-ins under load and in a crowd, paging, and hostile neighbours
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) benchmarks.verify
 	@$(IN_VENV) benchmarks.logins
 	@$(IN_VENV) benchmarks.crowd
 	@$(IN_VENV) benchmarks.paging
+	@$(IN_VENV) benchmarks.neighbours
 
 rotate-demo: ## replace the shared secret under load while you watch
 	@$(ENVIRONMENT) test

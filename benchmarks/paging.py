@@ -17,14 +17,14 @@ import asyncpg
 from dev.postgres import temporary
 from dev.seed import seed
 from posts_service.app import create_database
-from posts_service.model import Filter
+from posts_service.model import Filter, PageSize
+from posts_service.posts import PAGE_BYTES, SEARCH_SECONDS
 from posts_service.settings import Settings
 from posts_service.store import search
 from posts_service.store.posts import COLUMNS, PostStore
 
 POSTS = 1_000_000
-LIMIT = 20 + 1
-"""What the rules ask the store for: a default page, and one more post to see whether there is a next page."""
+SIZE = PageSize(20, PAGE_BYTES)
 
 AIM = 1.5
 ROUNDS = 41
@@ -117,12 +117,12 @@ async def common(connection: asyncpg.Connection, column: str) -> list[str]:
 
 async def paged(connection: asyncpg.Connection, name: str, wanted: Filter) -> List:
     """Find where the first, the middle and the last full page of a list start."""
-    statement, arguments = search.statement(COLUMNS, wanted, _FIRST, 2**31)
+    statement, arguments = search.statement(COLUMNS, wanted, _FIRST, PageSize(2**31, 2**62))
     rows = await connection.fetch(f"SELECT id FROM ({statement}) AS listed", *arguments)
     ids = [row[0] for row in rows]
     pages = {"first": _FIRST}
-    if len(ids) > 2 * LIMIT:
-        pages |= {"middle": ids[len(ids) // 2], "last": ids[-LIMIT] + 1}
+    if len(ids) > 2 * SIZE.posts:
+        pages |= {"middle": ids[len(ids) // 2], "last": ids[-SIZE.posts] + 1}
     return List(name, wanted, pages, len(ids))
 
 
@@ -135,7 +135,7 @@ async def report(store: PostStore, connection: asyncpg.Connection, chosen: List)
         aim = f", aim: at most {AIM}" if page == "last" and chosen.wanted == Filter() else ""
         print(f"  {page:6} page {seconds * 1000:10.2f} ms  {ratio:6.2f} of the first{aim}")
     for page in (page for page in ("first", "last") if page in chosen.pages):
-        statement, arguments = search.statement(COLUMNS, chosen.wanted, chosen.pages[page], LIMIT)
+        statement, arguments = search.statement(COLUMNS, chosen.wanted, chosen.pages[page], SIZE)
         plan = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {statement}", *arguments)
         print(f"  plan of the {page} page:", *(f"    {row[0]}" for row in plan), sep="\n")
 
@@ -147,7 +147,8 @@ async def timed(store: PostStore, chosen: List) -> dict[str, float]:
     for number in range(ROUNDS + 1):
         for page, before in chosen.pages.items():
             started = time.perf_counter()
-            await store.page(chosen.wanted, before, LIMIT)
+            if await store.page(chosen.wanted, before, SIZE, SEARCH_SECONDS) is None:
+                raise RuntimeError(f"{chosen.name}: the {page} page took longer than {SEARCH_SECONDS:g} s")
             if number > 0:  # the first fills the caches
                 times[page].append(time.perf_counter() - started)
         if number > 0 and time.monotonic() > deadline:

@@ -7,11 +7,13 @@ from aiohttp import web
 
 from posts_service import __doc__ as description
 from posts_service.handlers.posts import POSTS
+from posts_service.model import WriteLimit
 from posts_service.posts import Posts
 from posts_service.routes import ROUTES
 from posts_service.settings import Settings
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import PostStore
+from posts_service.store.sweep import SweepStore
 from shared.database.migrations import migrations_in
 from shared.database.pool import Database
 from shared.database.sweep import sweeping
@@ -33,7 +35,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
     """
     verifier = settings.verifier()
     database = create_database(settings)
-    keys = IdempotencyStore(database)
+    limit = WriteLimit(settings.writes_burst, settings.writes_per_second)
 
     app = application(
         settings,
@@ -44,8 +46,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         database=database,
         clock=clock,
     )
-    app[POSTS] = Posts(PostStore(database), keys)
-    while_serving(app, lambda: sweeping(keys.sweep))
+    app[POSTS] = Posts(PostStore(database), IdempotencyStore(database), limit)
+    while_serving(app, lambda: sweeping(SweepStore(database).sweep))
     return app
 
 

@@ -15,6 +15,18 @@ class VersionMismatch(DomainError):
     kind, code = Kind.VERSION_MISMATCH, "version_mismatch"
 
 
+class TooManyRequests(DomainError):
+    """The user has written too often."""
+
+    kind, code = Kind.THROTTLED, "too_many_requests"
+
+
+class SearchTooExpensive(DomainError):
+    """The search took too long, and was cancelled."""
+
+    kind, code = Kind.UNAVAILABLE, "search_too_expensive"
+
+
 class IdempotencyMismatch(DomainError):
     """The idempotency key was used for a different post."""
 

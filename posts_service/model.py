@@ -65,6 +65,23 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSize:
+    """How much a page holds at most."""
+
+    posts: int
+    bytes: int
+    """Bytes of all bodies together, in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLimit:
+    """How often a user may write: `burst` times at once, and `per_second` in the long run."""
+
+    burst: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some posts, newest first, and the cursor of the next page if there is one."""
 

@@ -2,20 +2,34 @@
 
 import hashlib
 import json
+import math
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from posts_service.errors import IdempotencyMismatch, NotTheAuthor, VersionMismatch
-from posts_service.model import MODERATE, Author, Edit, Filter, NewPost, Page, Post
+from posts_service.errors import (
+    IdempotencyMismatch,
+    NotTheAuthor,
+    SearchTooExpensive,
+    TooManyRequests,
+    VersionMismatch,
+)
+from posts_service.model import MODERATE, Author, Edit, Filter, NewPost, Page, PageSize, Post, WriteLimit
+from posts_service.store.allowances import Exhausted
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import Found, PostStore
 from shared import cursor
 from shared.errors import NotFound
 from shared.tokens.claims import Claims
 
-PAGE_CHARACTERS = 500_000
-"""Characters of bodies on one page; a hundred of the longest posts would make an answer of tens of megabytes."""
+PAGE_BYTES = 500_000
+"""Bytes of bodies on one page; a hundred of the longest posts would make an answer of tens of megabytes.
+
+Bytes and not characters: Postgres knows them without loading the body.
+"""
+
+SEARCH_SECONDS = 1.0
+"""How long the database may take for a search."""
 
 _ID_BYTES = 8
 _FILTER_BYTES = 8
@@ -28,17 +42,20 @@ class Posts:
     Args:
         store: The posts.
         keys: The idempotency keys that were used.
+        limit: How often each user may write.
     """
 
-    def __init__(self, store: PostStore, keys: IdempotencyStore) -> None:
+    def __init__(self, store: PostStore, keys: IdempotencyStore, limit: WriteLimit) -> None:
         self._store = store
         self._keys = keys
+        self._limit = limit
 
     async def page(self, wanted: Filter, after: str | None, limit: int) -> Page:
         """Return a page of the posts that match the filter.
 
         Raises:
             CursorInvalid: `after` was not issued for a list with this filter.
+            SearchTooExpensive: the search takes longer than SEARCH_SECONDS.
         """
         fingerprint = _fingerprint(wanted)
         before = _NEWEST
@@ -50,10 +67,15 @@ class Posts:
                     hint="Repeat the filters of the first page, or leave cursor out.",
                 )
             before = int.from_bytes(position[:_ID_BYTES], signed=True)  # any 8 bytes make a bigint, forged ones too
-        found = await self._store.page(wanted, before, limit + 1)  # one more shows whether there is a next page
-        items = _fitting(found[:limit])
-        more = len(found) > len(items)
-        return Page(items, cursor.write(items[-1].id.to_bytes(_ID_BYTES) + fingerprint) if more else None)
+        found = await self._store.page(wanted, before, PageSize(limit, PAGE_BYTES), SEARCH_SECONDS)
+        if found is None:
+            raise SearchTooExpensive(
+                f"The search took longer than {SEARCH_SECONDS:g} s and was cancelled",
+                hint="Use fewer or rarer words.",
+                data={"retry_after": math.ceil(SEARCH_SECONDS)},
+            )
+        items = found.posts
+        return Page(items, cursor.write(items[-1].id.to_bytes(_ID_BYTES) + fingerprint) if found.more else None)
 
     async def find(self, post_id: int) -> Post:
         """Return a post.
@@ -77,12 +99,18 @@ class Posts:
 
         Raises:
             IdempotencyMismatch: the key was used for a different post.
+            TooManyRequests: the author has reached the limit.
         """
         post = replace(new, tags=normalized(new.tags))
         if key is None:
-            return await self._store.add(by, post)
+            written = await self._store.add(by, post, self._limit)
+            if isinstance(written, Exhausted):
+                raise self._too_many(written)
+            return written
         request_hash = hashlib.sha256(json.dumps([new.title, new.body, new.tags]).encode()).digest()
-        found = await self._keys.add_post(by, post, key, request_hash)
+        found = await self._keys.add_post(by, post, key, request_hash, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
         if isinstance(found, Post):
             return found
         if found.request_hash != request_hash:
@@ -115,21 +143,43 @@ class Posts:
             NotFound: there is no such post.
             NotTheAuthor: it belongs to someone else, and `by` is not a moderator.
             VersionMismatch: it has a different version.
+            TooManyRequests: `by` has reached the limit.
         """
         changes = edit if edit.tags is None else replace(edit, tags=normalized(edit.tags))
-        return _allowed(await self._store.change(post_id, by, changes, versions), post_id, by)
+        found = await self._store.change(post_id, by, changes, versions, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
+        return _allowed(found, post_id, by)
 
     async def delete(self, post_id: int, by: Author, versions: Collection[int] | None) -> None:
         """Delete a post.
 
         Raises:
-            NotFound, NotTheAuthor, VersionMismatch: as for `edit`.
+            NotFound, NotTheAuthor, VersionMismatch, TooManyRequests: as for `edit`.
         """
-        _allowed(await self._store.remove(post_id, by, versions), post_id, by)
+        found = await self._store.remove(post_id, by, versions, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
+        _allowed(found, post_id, by)
 
     async def delete_all(self, by: Author) -> int:
-        """Delete all posts of an author, and return how many there were."""
-        return await self._store.remove_all(by.id)
+        """Delete all posts of an author, and return how many there were.
+
+        Raises:
+            TooManyRequests: the author has reached the limit.
+        """
+        found = await self._store.remove_all(by.id, self._limit)
+        if isinstance(found, Exhausted):
+            raise self._too_many(found)
+        return found
+
+    def _too_many(self, exhausted: Exhausted) -> TooManyRequests:
+        seconds = max(1, math.ceil(exhausted.seconds))
+        return TooManyRequests(
+            f"You may write {self._limit.burst} times at once and {self._limit.per_second:g} times a second after that;"
+            f" try again in {seconds} s",
+            data={"retry_after": seconds},
+        )
 
 
 def author(claims: Claims) -> Author:
@@ -159,16 +209,6 @@ def _allowed(found: Found | None, post_id: int, by: Author) -> Post:
 
 def _not_found(post_id: int) -> NotFound:
     return NotFound(f"There is no post {post_id}")
-
-
-def _fitting(posts: list[Post]) -> list[Post]:
-    """Return as many posts as fit on a page of PAGE_CHARACTERS, but at least one."""
-    characters = 0
-    for position, post in enumerate(posts):
-        characters += len(post.body)
-        if characters > PAGE_CHARACTERS and position > 0:
-            return posts[:position]
-    return posts
 
 
 def _fingerprint(wanted: Filter) -> bytes:

@@ -1,7 +1,13 @@
 """Every route of the posts service: the scope that it needs, what goes in and what comes out."""
 
 from posts_service import schemas
-from posts_service.errors import IdempotencyMismatch, NotTheAuthor, VersionMismatch
+from posts_service.errors import (
+    IdempotencyMismatch,
+    NotTheAuthor,
+    SearchTooExpensive,
+    TooManyRequests,
+    VersionMismatch,
+)
 from posts_service.handlers import posts
 from posts_service.model import READ, WRITE
 from shared.http.conditional_requests import IF_MATCH, IF_NONE_MATCH
@@ -19,6 +25,7 @@ ROUTES = (
         READ,
         query=schemas.PageQuery,
         replies=(Reply(200, "A page, newest first", schemas.PAGE, sometimes=(schemas.LINK,)),),
+        errors=(SearchTooExpensive,),
     ),
     Route(
         "POST",
@@ -28,7 +35,7 @@ ROUTES = (
         headers=(schemas.IDEMPOTENCY_KEY,),
         body=schemas.NewPost,
         replies=(Reply(201, "The post was created", schemas.POST, headers=(schemas.ETAG, schemas.LOCATION)),),
-        errors=(IdempotencyMismatch,),
+        errors=(IdempotencyMismatch, TooManyRequests),
     ),
     Route(
         "DELETE",
@@ -37,6 +44,7 @@ ROUTES = (
         WRITE,
         query=schemas.DeletionQuery,
         replies=(Reply(200, "The posts were deleted", schemas.REMOVED),),
+        errors=(TooManyRequests,),
     ),
     Route(
         "GET",
@@ -57,7 +65,7 @@ ROUTES = (
         body=schemas.Change,
         media_types=(JSON, MERGE_PATCH),
         replies=(_POST,),
-        errors=(NotTheAuthor, VersionMismatch),
+        errors=(NotTheAuthor, VersionMismatch, TooManyRequests),
     ),
     Route(
         "DELETE",
@@ -67,6 +75,6 @@ ROUTES = (
         id=schemas.POST_ID,
         headers=(IF_MATCH,),
         replies=(Reply(204, "The post was deleted"),),
-        errors=(NotTheAuthor, VersionMismatch),
+        errors=(NotTheAuthor, VersionMismatch, TooManyRequests),
     ),
 )

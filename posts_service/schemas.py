@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from posts_service import model
+from posts_service.search_words import MAX_PHRASE_WORDS, MAX_WORDS, terms
 from shared.http.errors import HeaderInvalid
 from shared.http.routes import Header, Id, RequestHeader, Schema
 from shared.text_validation import LINE, PROSE
@@ -33,6 +34,17 @@ def _author(text: str) -> str:
         valid = False
     if not valid:
         raise PydanticCustomError("value_invalid", "it must be a user's id (a lowercase UUID) or 'me'")
+    return text
+
+
+def _search(text: str) -> str:
+    words = [term.words for term in terms(text)]
+    if sum(words) > MAX_WORDS:
+        raise PydanticCustomError("value_invalid", f"it must have at most {MAX_WORDS} words; {sum(words)} were sent")
+    if max(words, default=0) > MAX_PHRASE_WORDS:
+        raise PydanticCustomError(
+            "value_invalid", f"a phrase in it must have at most {MAX_PHRASE_WORDS} words; {max(words)} were sent"
+        )
     return text
 
 
@@ -101,8 +113,11 @@ class PageQuery(Schema):
     cursor: str | None = Field(default=None, description="`next` of the previous page")
     author: AuthorOrMe | None = None
     tag: Tags = Field(default_factory=list, description="Only posts with all of these tags")
-    q: Annotated[str, Field(min_length=1, max_length=200), PROSE] | None = Field(
-        default=None, description='Only posts with these words; "phrases", or, -not', examples=["first post"]
+    q: Annotated[str, Field(min_length=1, max_length=200), PROSE, AfterValidator(_search)] | None = Field(
+        default=None,
+        description=f'Only posts with these words (at most {MAX_WORDS}); "phrases" (at most {MAX_PHRASE_WORDS} words),'
+        " or, -not. Punctuation separates words",
+        examples=["first post"],
     )
 
 

@@ -126,11 +126,12 @@ def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> au
 
 
 def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> posts_service.settings.Settings:
-    """Settings for a posts service under test."""
+    """Settings for a posts service under test; its users may write as often as they like."""
     return posts_service.settings.Settings.model_validate(
         {
             "DATABASE_URL": database_url,
             "JWT_KEYRING_FILE": keyring,
+            "WRITES_BURST": 1_000_000,
             **{name.upper(): value for name, value in changes.items()},
         }
     )

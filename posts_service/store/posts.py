@@ -1,29 +1,40 @@
 """Rows of the posts table. The statement that changes a post also checks who may, so nothing can happen in between."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
-from posts_service.model import Author, Edit, Filter, NewPost, Post
+from posts_service.model import Author, Edit, Filter, NewPost, PageSize, Post, WriteLimit
 from posts_service.store import search
+from posts_service.store.allowances import TAKEN, Exhausted, arguments, exhausted
 from shared.database.pool import Database
 
 COLUMNS = "id, author_id, author_name, title, body, tags, version, created_at, updated_at"
 """The columns that make a Post."""
 
-# $1 id, $2 who asks, $3 whether they moderate, $4 the versions that may be changed (NULL: any), $5 to $7 the changes
-# (NULL: unchanged). FOR UPDATE makes a competitor wait, and then see the row as the winner left it; so what is changed
-# is computed from `found`, never from posts itself, which this statement sees as it was before the wait.
-_CHANGE = """
-WITH found AS (
-    SELECT id, author_id, version, title, body, tags FROM posts WHERE id = $1 FOR UPDATE
+_ADD = f"""
+WITH {TAKEN}, added AS (
+    INSERT INTO posts (author_id, author_name, title, body, tags)
+    SELECT $1, $4, $5, $6, $7 FROM taken
+    RETURNING {COLUMNS}
+)
+SELECT added.* FROM taken LEFT JOIN added ON true
+"""
+
+# $1 to $3 see TAKEN, $4 id, $5 whether the user moderates, $6 the versions that may be changed (NULL: any), $7 to $9
+# the changes (NULL: unchanged). No row means that nothing was taken. FOR UPDATE makes a competitor wait, and then see
+# the row as the winner left it; so what is changed is computed from `found`, never from posts itself, which this
+# statement sees as it was before the wait.
+_CHANGE = f"""
+WITH {TAKEN}, found AS (
+    SELECT id, author_id, version, title, body, tags FROM posts WHERE id = $4 AND EXISTS (SELECT FROM taken) FOR UPDATE
 ), allowed AS (
-    SELECT * FROM found WHERE (author_id = $2 OR $3) AND ($4::int[] IS NULL OR version = ANY ($4))
+    SELECT * FROM found WHERE (author_id = $1 OR $5) AND ($6::int[] IS NULL OR version = ANY ($6))
 ), edited AS (
-    SELECT id, coalesce($5, title) AS title, coalesce($6, body) AS body, coalesce($7, tags) AS tags,
-           (coalesce($5, title), coalesce($6, body), coalesce($7, tags)) IS DISTINCT FROM (title, body, tags) AS differs
+    SELECT id, coalesce($7, title) AS title, coalesce($8, body) AS body, coalesce($9, tags) AS tags,
+           (coalesce($7, title), coalesce($8, body), coalesce($9, tags)) IS DISTINCT FROM (title, body, tags) AS differs
       FROM allowed
 ), changed AS (
     UPDATE posts
@@ -35,20 +46,33 @@ WITH found AS (
     RETURNING posts.id, author_id, author_name, posts.title, posts.body, posts.tags, version, created_at, updated_at
 )
 SELECT found.author_id AS owner, found.version AS present, changed.*
-  FROM found LEFT JOIN changed ON changed.id = found.id
+  FROM taken LEFT JOIN found ON true LEFT JOIN changed ON changed.id = found.id
 """
 
 _REMOVE = f"""
-WITH found AS (
-    SELECT id, author_id, version FROM posts WHERE id = $1 FOR UPDATE
+WITH {TAKEN}, found AS (
+    SELECT id, author_id, version FROM posts WHERE id = $4 AND EXISTS (SELECT FROM taken) FOR UPDATE
 ), allowed AS (
-    SELECT id FROM found WHERE (author_id = $2 OR $3) AND ($4::int[] IS NULL OR version = ANY ($4))
+    SELECT id FROM found WHERE (author_id = $1 OR $5) AND ($6::int[] IS NULL OR version = ANY ($6))
 ), removed AS (
     DELETE FROM posts WHERE id IN (SELECT id FROM allowed) RETURNING {COLUMNS}
 )
 SELECT found.author_id AS owner, found.version AS present, removed.*
-  FROM found LEFT JOIN removed ON removed.id = found.id
+  FROM taken LEFT JOIN found ON true LEFT JOIN removed ON removed.id = found.id
 """
+
+_REMOVE_ALL = f"""
+WITH {TAKEN}, removed AS (
+    DELETE FROM posts WHERE author_id = $1 AND EXISTS (SELECT FROM taken) RETURNING id
+)
+SELECT (SELECT count(*) FROM removed) FROM taken
+"""
+
+SEARCH_SHARE = 4
+"""Searches may use one connection in this many: they take long, and reading and writing must go on."""
+
+SEARCH_TURN_SECONDS = 1.0
+"""How long a search waits for one of these connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +105,36 @@ def read(row: asyncpg.Record) -> Post:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Some posts, newest first, and whether more of them follow."""
+
+    posts: list[Post]
+    more: bool
+
+
 class PostStore:
     """Posts in Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._searches = database.share(SEARCH_SHARE, SEARCH_TURN_SECONDS, "search")
 
-    async def page(self, wanted: Filter, before: int, limit: int) -> list[Post]:
-        """Return up to `limit` matching posts with ids below `before`, newest first."""
-        statement, arguments = search.statement(COLUMNS, wanted, before, limit)
-        async with self._database.connection() as connection:
-            return [read(row) for row in await connection.fetch(statement, *arguments)]
+    async def page(self, wanted: Filter, before: int, size: PageSize, seconds: float) -> Listed | None:
+        """Return matching posts with ids below `before`, newest first: as many as fit on a page, but at least one.
+
+        Returns:
+            The posts; None if it is a search, by tags or words, that was cancelled because it took `seconds`.
+        """
+        statement, values = search.statement(COLUMNS, wanted, before, size)
+        if not search.is_search(wanted):
+            async with self._database.connection() as connection:
+                return _listed(await connection.fetch(statement, *values))
+        async with self._searches.connection() as connection:
+            try:
+                return _listed(await connection.fetch(statement, *values, timeout=seconds))
+            except TimeoutError:  # asyncpg has told Postgres to cancel it; the connection is lent again once it has
+                return None
 
     async def find(self, post_id: int) -> Post | None:
         """Return a post, or None."""
@@ -99,50 +142,54 @@ class PostStore:
             row = await connection.fetchrow(f"SELECT {COLUMNS} FROM posts WHERE id = $1", post_id)
         return None if row is None else read(row)
 
-    async def add(self, author: Author, new: NewPost) -> Post:
-        """Store a post."""
-        async with self._database.connection() as connection:
-            [row] = await connection.fetch(
-                "INSERT INTO posts (author_id, author_name, title, body, tags) VALUES ($1, $2, $3, $4, $5)"
-                f" RETURNING {COLUMNS}",
-                author.id,
-                author.name,
-                new.title,
-                new.body,
-                new.tags,
-            )
-        return read(row)
+    async def add(self, author: Author, new: NewPost, limit: WriteLimit) -> Post | Exhausted:
+        """Store a post, unless the author has reached the limit."""
+        row = await self._write(_ADD, author.id, limit, author.name, new.title, new.body, new.tags)
+        return row if isinstance(row, Exhausted) else read(row)
 
-    async def change(self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None) -> Found | None:
+    async def change(
+        self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None, limit: WriteLimit
+    ) -> Found | Exhausted | None:
         """Change a post if `by` may and its version is one of `versions`; the version increases if anything differs.
 
         Returns:
             What was found and, if the conditions held, the changed post; None if there is no such post.
         """
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(
-                _CHANGE, post_id, by.id, by.moderates, _list(versions), edit.title, edit.body, edit.tags
-            )
-        return _found(row)
+        values = post_id, by.moderates, _list(versions), edit.title, edit.body, edit.tags
+        return _found(await self._write(_CHANGE, by.id, limit, *values))
 
-    async def remove(self, post_id: int, by: Author, versions: Collection[int] | None) -> Found | None:
+    async def remove(
+        self, post_id: int, by: Author, versions: Collection[int] | None, limit: WriteLimit
+    ) -> Found | Exhausted | None:
         """Delete a post under the same conditions as `change`, and return the same facts."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(_REMOVE, post_id, by.id, by.moderates, _list(versions))
-        return _found(row)
+        return _found(await self._write(_REMOVE, by.id, limit, post_id, by.moderates, _list(versions)))
 
-    async def remove_all(self, author_id: UUID) -> int:
-        """Delete every post of an author, and return how many there were."""
+    async def remove_all(self, author_id: UUID, limit: WriteLimit) -> int | Exhausted:
+        """Delete every post of an author who has not reached the limit, and return how many there were."""
+        row = await self._write(_REMOVE_ALL, author_id, limit)
+        return row if isinstance(row, Exhausted) else int(row[0])
+
+    async def _write(
+        self, statement: str, user_id: UUID, limit: WriteLimit, *values: object
+    ) -> asyncpg.Record | Exhausted:
+        """Run a statement that starts with TAKEN."""
         async with self._database.connection() as connection:
-            done = await connection.execute("DELETE FROM posts WHERE author_id = $1", author_id)
-        return int(done.rpartition(" ")[2])
+            row = await connection.fetchrow(statement, *arguments(user_id, limit), *values)
+            return await exhausted(connection, user_id, limit) if row is None else row
 
 
 def _list(versions: Collection[int] | None) -> list[int] | None:
     return None if versions is None else list(versions)
 
 
-def _found(row: asyncpg.Record | None) -> Found | None:
-    if row is None:
+def _listed(rows: Sequence[asyncpg.Record]) -> Listed:
+    posts = [read(row) for row in rows if row["fits"]]
+    return Listed(posts, more=len(rows) > len(posts))
+
+
+def _found(row: asyncpg.Record | Exhausted) -> Found | Exhausted | None:
+    if isinstance(row, Exhausted):
+        return row
+    if row["owner"] is None:
         return None
     return Found(row["owner"], row["present"], None if row["id"] is None else read(row))

@@ -133,14 +133,7 @@ class Database:
         """
         assert self._pool is not None, "open() comes first"
         DATABASE_USED.set(True)
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Busy(
-                f"No database connection became free within {TURN_SECONDS:.0f} s",
-                data={"retry_after": math.ceil(TURN_SECONDS)},
-            ) from None
+        await _turn(self._turns, TURN_SECONDS, "No database connection")
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
@@ -161,6 +154,10 @@ class Database:
             raise DatabaseUnavailable("The database can't be reached right now", data={"retry_after": 1}) from error
         finally:
             self._turns.release()
+
+    def share(self, part: int, seconds: float, name: str) -> "Share":
+        """Return a share of the connections: one in `part`, but at least one. See Share for the rest."""
+        return Share(self, max(1, self._connections // part), seconds, name)
 
     async def check(self) -> None:
         """Check that the database responds.
@@ -188,6 +185,46 @@ class Database:
                 reason = str(error) or type(error).__name__
                 _log.warning("waiting for the database (%s); trying again in %.0f s", reason, WAIT_SECONDS)
                 await asyncio.sleep(WAIT_SECONDS)
+
+
+class Share:
+    """A small number of a database's connections, for statements that take long, so that they never take all of them.
+
+    Args:
+        database: The database.
+        connections: How many connections it lends at the same time.
+        seconds: How long a request waits for one of them.
+        name: What it is for; the error names it.
+    """
+
+    def __init__(self, database: Database, connections: int, seconds: float, name: str) -> None:
+        self._database = database
+        self._turns = asyncio.Semaphore(connections)
+        self._seconds = seconds
+        self._name = name
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection, first come first served.
+
+        Raises:
+            Busy: none of the share became free in time.
+            Busy, DatabaseUnavailable, StorageFull: as for `Database.connection`.
+        """
+        await _turn(self._turns, self._seconds, f"No database connection for a {self._name}")
+        try:
+            async with self._database.connection() as connection:
+                yield connection
+        finally:
+            self._turns.release()
+
+
+async def _turn(turns: asyncio.Semaphore, seconds: float, what: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await turns.acquire()
+    except TimeoutError:
+        raise Busy(f"{what} became free within {seconds:.0f} s", data={"retry_after": math.ceil(seconds)}) from None
 
 
 async def _plan_each_time(connection: asyncpg.Connection) -> None:

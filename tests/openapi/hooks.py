@@ -37,6 +37,9 @@ BY_STATE = {
 BY_RULE = {"email_invalid", "password_common", "password_guessable", "password_personal", "password_too_short"}
 """Rules for fields that JSON Schema can't express."""
 
+BY_COUNT = {("q", "value_invalid")}
+"""Parameters with a limit that no JSON Schema can say: how many words there are."""
+
 _numbers = count(1)
 
 
@@ -108,7 +111,9 @@ def valid_data_is_refused_for_a_reason(_: CheckContext, response: Response, case
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE or response.status_code < 400:
         return None
     problem = response.json()
-    if problem["code"] == "validation_failed":
+    if problem["code"] == "parameter_invalid":
+        assert {(fault["parameter"], fault["code"]) for fault in problem["errors"]} == BY_COUNT
+    elif problem["code"] == "validation_failed":
         refused = {fault["code"] for fault in problem["errors"]}
         assert refused <= BY_RULE, f"valid data was refused for {refused - BY_RULE}"
     else:

@@ -18,6 +18,9 @@ from tests.attacks import forge
 BOTH = "posts:read posts:write"
 MODERATOR = f"{BOTH} posts:moderate"
 
+UNLIMITED = {"WRITES_BURST": "1000000"}
+"""Settings of a service whose users may write as often as they like."""
+
 
 @dataclass(frozen=True)
 class Raw:

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from dev import service_process as processes
-from posts_service.store.idempotency import IdempotencyStore
+from posts_service.store.sweep import SweepStore
 from tests.api_client import SignedIn, posts_app, served
 from tests.postgres import Server, opened
-from tests.posts_service.board import Board, Raw
+from tests.posts_service.board import UNLIMITED, Board, Raw
 
 TRIES = 100
 KILLS = 3
@@ -176,7 +176,7 @@ async def test_expired_keys_are_swept(database_url: str, board: Board) -> None:
         )
         await board.execute(insert, 1_100, "24 hours")
         await board.execute(insert, 30, "23 hours 59 minutes")
-        sweeps = [IdempotencyStore(database).sweep for database in (one, other)]
+        sweeps = [SweepStore(database).sweep for database in (one, other)]
         assert await sweeps[0]() is True
         assert await board.count("SELECT count(*) FROM idempotency_keys") == 630
         while any(await asyncio.gather(*(sweep() for sweep in sweeps))):
@@ -248,7 +248,9 @@ async def test_a_kill_in_the_middle_leaves_one_post_or_none(killable: str, board
             assert answered.setdefault(key, answer.same_each_time) == answer.same_each_time
 
     for kill in range(KILLS + 1):
-        service = processes.start("posts", port=processes.free_port(), database_url=killable, keyring=board.keyring)
+        service = processes.start(
+            "posts", port=processes.free_port(), database_url=killable, keyring=board.keyring, more=UNLIMITED
+        )
         try:
             await asyncio.to_thread(processes.wait_until_ready, [service])
             async with ClientSession() as http:

@@ -13,8 +13,9 @@ from aiohttp import ClientSession
 
 from posts_service.app import create_database
 from posts_service.handlers.posts import POSTS
-from posts_service.model import Author, Edit, NewPost
+from posts_service.model import Author, Edit, NewPost, WriteLimit
 from posts_service.posts import Posts
+from posts_service.store.allowances import Exhausted
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import Found, PostStore
 from tests.api_client import Pair, posts_app, posts_settings, served
@@ -479,16 +480,18 @@ async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_u
     given: list[Any] = []
 
     class Recording(PostStore):
-        async def change(self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None) -> Found | None:
+        async def change(
+            self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None, limit: WriteLimit
+        ) -> Found | Exhausted | None:
             given.append(edit)
-            return await super().change(post_id, by, edit, versions)
+            return await super().change(post_id, by, edit, versions, limit)
 
     database, author = (
         create_database(posts_settings(database_url, keyring_file)),
         Author(uuid4(), "Ada", moderates=False),
     )
     async with database.opened():
-        rules = Posts(Recording(database), IdempotencyStore(database))
+        rules = Posts(Recording(database), IdempotencyStore(database), WriteLimit(10, 1))
         post = await rules.write(author, NewPost("A title", "Some text", []), None)
         changed = await rules.edit(post.id, author, bigger(title="New", tags=[" News "], invented=True), None)
     assert (changed.title, changed.tags) == ("New", ["news"])

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from dev import service_process as processes
 from tests.api_client import SignedIn
 from tests.postgres import Server
-from tests.posts_service.board import MODERATOR, person
+from tests.posts_service.board import MODERATOR, UNLIMITED, person
 
 pytestmark = pytest.mark.slow
 
@@ -276,7 +276,9 @@ def words_of(post: Mapping[str, Any]) -> set[str]:
 async def service(database_server: Server, keyring_file: Path) -> AsyncIterator[processes.Service]:
     """The posts service as a process with its own database."""
     url = await database_server.create_database()
-    started = processes.start("posts", port=processes.free_port(), database_url=url, keyring=keyring_file)
+    started = processes.start(
+        "posts", port=processes.free_port(), database_url=url, keyring=keyring_file, more=UNLIMITED
+    )
     try:
         await asyncio.to_thread(processes.wait_until_ready, [started])
         yield started

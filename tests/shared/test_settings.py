@@ -51,6 +51,17 @@ def test_an_invalid_variable_is_named_and_its_value_is_not_shown(variable: str, 
     assert "pa55word" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("WRITES_BURST", "0"), ("WRITES_BURST", "1.5"), ("WRITES_PER_SECOND", "0"), ("WRITES_PER_SECOND", "nan")],
+)
+def test_a_limit_of_writes_that_lets_nobody_write_is_refused(variable: str, value: str) -> None:
+    """A bucket that never holds a write, or never regains one, ends the start."""
+    with pytest.raises(StartupError) as error:
+        PostsSettings.from_environ({**GOOD, variable: value})
+    assert str(error.value).startswith(f"{variable}: ")
+
+
 def test_a_missing_variable_is_named() -> None:
     """The error names a required variable that is not set."""
     with pytest.raises(StartupError, match="DATABASE_URL is not set"):
