@@ -43,6 +43,11 @@ class HashingQueue:
         self._turns = threads + 1
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # in the order in which networks get a turn
 
+    @property
+    def waiting(self) -> int:
+        """How many are waiting for a turn."""
+        return sum(map(len, self._waiting.values()))
+
     @contextmanager
     def place(self, network: str) -> Iterator[None]:
         """Hold a place in the queue for the duration of the block.
