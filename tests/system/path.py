@@ -9,8 +9,8 @@ async def walk_both(pair: Pair, email: str) -> SignedIn:
     assert registered.status == 201, registered
     tokens = await pair.login(email, PASSWORD)
     assert tokens.status == 200, tokens
-    user = SignedIn(registered.body["id"], email, "Ada", tokens.body["access_token"])
-    me = await pair.call("GET", f"{pair.auth}/me", token=user.token)
+    user = SignedIn(registered.body["id"], email, "Ada", tokens.body["access_token"], tokens.body["account_token"])
+    me = await pair.call("GET", f"{pair.auth}/me", token=user.account_token)
     assert (me.status, me.body["email"]) == (200, email)
     await walk_posts(pair, user)
     return user
