@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -33,15 +34,15 @@ class Runner(web.AppRunner):
 
 
 def run(app: web.Application, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests in progress finish.
+    """Serve until SIGTERM or SIGINT, then let requests in progress finish; a second signal doesn't wait for them.
 
     Raises:
         StartupError: the address can't be used, or a part of the application refused to start.
     """
     try:
         asyncio.run(_serve(app, host, port))
-    except (web.GracefulExit, KeyboardInterrupt):
-        pass
+    except asyncio.CancelledError:
+        pass  # by a signal
     except OSError as error:
         raise StartupError(f"cannot listen on {host}:{port} ({error.strerror}); set HOST and PORT") from None
 
@@ -55,7 +56,12 @@ def main(name: str, command: Callable[[], None]) -> None:
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:
-    runner = Runner(app, handle_signals=True, shutdown_timeout=DRAIN_SECONDS)
+    serving = asyncio.current_task()
+    assert serving is not None, "asyncio.run makes one"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # this task alone: its cleanup waits for the tasks of the requests
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    runner = Runner(app, shutdown_timeout=DRAIN_SECONDS)
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
