@@ -14,6 +14,9 @@ from shared.tokens.keyring import Keyring
 from shared.tokens.settings import NAME_FORM, Name, VerifierSettings
 from shared.tokens.verifier import Verifier
 
+MIN_RETENTION_DAYS = 30
+"""Audit events that are newer can't be deleted."""
+
 
 def _audiences(text: str) -> str:
     if not all(re.fullmatch(NAME_FORM, name) for name in text.split(",")):
@@ -95,4 +98,8 @@ class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     trusted_proxies: Annotated[
         int, Field(ge=0, le=10, description="Number of your own proxies in front that add to X-Forwarded-For")
     ] = 0
+    audit_retention_days: Annotated[
+        int | None,
+        Field(ge=MIN_RETENTION_DAYS, description="Age in days at which `audit prune` deletes events"),
+    ] = None
     password_min_length: Annotated[int, Field(ge=8, le=128, description="Minimum length of a password")] = 15
