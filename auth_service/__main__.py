@@ -15,13 +15,15 @@ from auth_service import administration, inspection, keys
 from auth_service.administration import runs
 from auth_service.app import create_app, create_database
 from auth_service.model import SCOPES
-from auth_service.settings import Settings, TokenSettings
+from auth_service.settings import MIN_RETENTION_DAYS, Settings, TokenSettings
 from shared import logs
 from shared.errors import StartupError
 from shared.http import server
 
 MAX_EVENTS = 1_000_000
 """The most events that `audit` prints; all are in memory at once."""
+
+MAX_DAYS = 36_500
 
 READY_SECONDS = 5.0
 """How long a service may take to answer /health/ready."""
@@ -36,13 +38,22 @@ def main() -> None:
 def serve(_: argparse.Namespace) -> None:
     """Serve with the settings in the environment."""
     settings = _settings()
-    server.run(create_app(settings), settings.host, settings.port)
+    server.run(create_app(settings), settings.host, settings.port, settings.max_connections)
 
 
-def migrate(_: argparse.Namespace) -> None:
-    """Migrate, and print what ran."""
-    ran = asyncio.run(create_database(_settings()).migrate())
+def migrate(arguments: argparse.Namespace) -> None:
+    """Migrate, print what ran, and let the service's role use the tables if it isn't the role that owns them."""
+    database = create_database(_settings())
+    ran = asyncio.run(database.migrate())
     print("\n".join(ran) or "the schema is up to date")
+    if arguments.grant_to is not None:
+        asyncio.run(database.grant(arguments.grant_to, append_only=["audit_events"]))
+        print(f"the role {arguments.grant_to} may use the tables, and only add to the audit events")
+
+
+def audit(arguments: argparse.Namespace) -> None:
+    """Print or prune the audit events."""
+    runs(administration.prune if arguments.account == "prune" else administration.audit)(arguments)
 
 
 def new_keyring(arguments: argparse.Namespace) -> None:
@@ -115,7 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m auth_service", description="The auth service.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve until SIGTERM or Ctrl-C").set_defaults(run=serve)
-    commands.add_parser("migrate", help="bring the database's schema up to date").set_defaults(run=migrate)
+    migrating = commands.add_parser("migrate", help="bring the database's schema up to date")
+    migrating.add_argument(
+        "--grant-to", metavar="ROLE", help="the role that the service runs as, if it isn't the one that owns the tables"
+    )
+    migrating.set_defaults(run=migrate)
 
     key_parser = commands.add_parser("keys", help="make and rotate the shared secret")
     key_commands = key_parser.add_subparsers(required=True, metavar="COMMAND")
@@ -142,12 +157,23 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
 
     _add_users(commands.add_parser("users", help="manage accounts, on this service's database"))
-    audit = commands.add_parser("audit", help="print who did what, when and from where; newest last")
-    audit.add_argument(
-        "account", nargs="?", help="one account only: its address, or its id, which works for deleted accounts too"
+    auditing = commands.add_parser("audit", help="print who did what, when and from where; newest last")
+    auditing.add_argument(
+        "account",
+        nargs="?",
+        help="one account only: its address, or its id, which works for deleted accounts too; or the word prune, to"
+        " delete old events",
     )
-    audit.add_argument("--limit", type=_limit, default=100, metavar="N", help="maximum number of events (default 100)")
-    audit.set_defaults(run=runs(administration.audit))
+    auditing.add_argument(
+        "--older-than",
+        type=_days,
+        metavar="DAYS",
+        help=f"age of the events to prune, {MIN_RETENTION_DAYS} or more (default AUDIT_RETENTION_DAYS)",
+    )
+    auditing.add_argument(
+        "--limit", type=_limit, default=100, metavar="N", help="maximum number of events (default 100)"
+    )
+    auditing.set_defaults(run=audit)
 
     token_commands = commands.add_parser("token", help="explain a token").add_subparsers(
         required=True, metavar="COMMAND"
@@ -163,6 +189,13 @@ def _limit(text: str) -> int:
     if not 1 <= limit <= MAX_EVENTS:
         raise argparse.ArgumentTypeError(f"it must be 1 to {MAX_EVENTS}")
     return limit
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not MIN_RETENTION_DAYS <= days <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"it must be {MIN_RETENTION_DAYS} to {MAX_DAYS}")
+    return days
 
 
 def _add_users(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """The rules of accounts: who may register, when a password is right, and who may change what."""
 
+import logging
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,13 +19,15 @@ from auth_service.store.audit import AuditStore
 from auth_service.throttle import Attempt, Throttle
 from shared import cursor
 from shared.errors import Fault, NotFound, ValidationFailed
-from shared.text_validation import fault_in_line
+from shared.text_validation import fault_in_line, fault_in_name
 from shared.tokens.claims import MAX_NAME
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIME_BYTES = 8
 _ID_BYTES = 16
+
+_log = logging.getLogger(__name__)
 
 
 class Accounts:
@@ -257,6 +260,15 @@ class Accounts:
                 _keep_an_admin(locked, user_id)
             return await locked.change(user_id, role, disabled, events)
 
+    async def renew_keys(self) -> None:
+        """Store the present `email_key` of accounts that were opened when it was another one.
+
+        Only addresses with letters outside ASCII can be affected. Their users couldn't sign in before this.
+        """
+        for user_id, email, stored in await self._store.beyond_ascii():
+            if stored != email_key(email) and not await self._store.replace_key(user_id, email_key(email)):
+                _log.warning("the account %s keeps its old key: another account has its address", user_id)
+
     async def _add(self, new: NewUser, event: Event) -> User:
         user = await self._store.add(new, event)
         if user is None:
@@ -285,8 +297,10 @@ class Accounts:
         except EmailNotValidError as error:
             faults.append(Fault("/email", "email_invalid", str(error)))
         secret = normalized(password)
-        if not 1 <= len(name) <= MAX_NAME or fault_in_line(name) or not name.strip():
-            # requests were checked against the schema, but an operator's input was not
+        # requests were checked against the schema, but an operator's input was not
+        if fault := fault_in_name(name):
+            faults.append(Fault("/name", "text_refused", f"it {fault}; remove that character"))
+        elif not name.strip() or len(name) > MAX_NAME:
             faults.append(Fault("/name", "text_refused", f"it must be 1 to {MAX_NAME} characters on one line"))
         faults.extend(self._new_passwords.faults(secret, email=address, name=name, pointer="/password"))
         if faults:
@@ -302,9 +316,13 @@ class Accounts:
 
 
 def email_key(address: str) -> str:
-    """Return the form in which two spellings of one address are equal: NFC, case folded; the domain as IDNA has it."""
+    """Return the form in which two spellings of one address are equal: NFC, lowercase; the domain as IDNA has it.
+
+    RFC 5321 section 2.4 lets a mail server tell apart any two spellings of the local part, and none in use tells case
+    apart. Case folding would go further: it makes ß and ss equal, or ﬁ and fi, which are different mailboxes.
+    """
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
-    return unicodedata.normalize("NFC", local.casefold()) + at + domain.lower()
+    return unicodedata.normalize("NFC", local.lower()) + at + domain.lower()
 
 
 def credentials_invalid() -> CredentialsInvalid:

@@ -23,6 +23,9 @@ from shared.errors import DomainError, StartupError
 
 PAGE = 100
 
+PRUNE_BATCH = 50_000
+"""Events that are deleted at once; nobody can sign in meanwhile."""
+
 Command = Callable[[Namespace, Accounts, Database], Awaitable[None]]
 
 
@@ -94,6 +97,19 @@ async def audit(arguments: Namespace, accounts: Accounts, database: Database) ->
         }
         said = " ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
         print(f"{recorded.at:%Y-%m-%dT%H:%M:%SZ} {event.name} {said}")
+
+
+async def prune(arguments: Namespace, _: Accounts, database: Database) -> None:
+    """Delete old events, and say how many."""
+    days = arguments.older_than or Settings.from_environ(os.environ).audit_retention_days
+    if days is None:
+        raise StartupError("events are kept for ever; use --older-than DAYS, or set AUDIT_RETENTION_DAYS")
+    total = 0
+    while removed := await AuditStore(database).prune(days, PRUNE_BATCH):
+        total += removed
+    if removed is None:
+        raise StartupError("this database role doesn't own the events; use the role that runs `migrate`")
+    print(f"deleted {total} events older than {days} days")
 
 
 async def _id_of(account: str, accounts: Accounts) -> UUID:

@@ -68,7 +68,7 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
         shared_keyring=shared_keyring,
         clock=clock,
     )
-    app[ACCOUNTS] = create_accounts(settings, database, hashing)
+    accounts = app[ACCOUNTS] = create_accounts(settings, database, hashing)
     app[SESSIONS] = Sessions(SessionStore(database, policy), signer)
     app[TRUSTED_PROXIES] = settings.trusted_proxies
 
@@ -77,7 +77,13 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
         yield
         hashing.close()
 
+    @asynccontextmanager
+    async def renewed_keys() -> AsyncIterator[None]:
+        await accounts.renew_keys()
+        yield
+
     while_serving(app, threads)
+    while_serving(app, renewed_keys)
     sweep_store = SweepStore(database, policy, throttle.KNOWN_SECONDS)
     while_serving(app, lambda: sweeping(sweep_store.sweep))
     return app

@@ -12,7 +12,7 @@ from auth_service import model
 from auth_service.model import Role
 from auth_service.password_rules import MAX_LENGTH, normalized
 from shared.http.routes import Id, Schema
-from shared.text_validation import LINE, PROSE
+from shared.text_validation import LINE, NAME, PROSE
 from shared.tokens.claims import MAX_NAME
 
 _MAX_DECOMPOSED = 4
@@ -39,7 +39,7 @@ NewPassword = Annotated[
         " the address, the name or a name of this service, and not easily guessed"
     ),
 ]
-Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), LINE]
+Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), NAME]
 RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
 
 SESSION_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")

@@ -17,6 +17,9 @@ from shared.tokens.verifier import Verifier
 SINGLE_FACTOR_MIN_LENGTH = 15
 """NIST SP 800-63B-4 section 3.1.1.2: characters of a password that is the only factor; with a second one, 8."""
 
+MIN_RETENTION_DAYS = 30
+"""Audit events that are newer can't be deleted."""
+
 
 def _audiences(text: str) -> str:
     if not all(re.fullmatch(NAME_FORM, name) for name in text.split(",")):
@@ -101,6 +104,10 @@ class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     trusted_proxies: Annotated[
         int, Field(ge=0, le=10, description="Number of your own proxies in front that add to X-Forwarded-For")
     ] = 0
+    audit_retention_days: Annotated[
+        int | None,
+        Field(ge=MIN_RETENTION_DAYS, description="Age in days at which `audit prune` deletes events"),
+    ] = None
     allow_short_passwords: Annotated[
         bool, Field(description="Permit a PASSWORD_MIN_LENGTH below 15, although the password is the only factor")
     ] = False

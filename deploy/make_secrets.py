@@ -1,4 +1,4 @@
-"""python -m deploy.make_secrets FOLDER: create both key files and both database passwords.
+"""python -m deploy.make_secrets FOLDER: create both key files and the database passwords.
 
 Existing files are kept. Nothing secret is printed.
 """
@@ -20,6 +20,7 @@ def main() -> None:
     for file, make in (
         (folder / "keyring" / "keyring.json", keys.new),
         (folder / "account-keyring" / "keyring.json", keys.new),
+        (folder / "auth-db-owner" / "password", new_password),
         (folder / "auth-db" / "password", new_password),
         (folder / "posts-db" / "password", new_password),
     ):

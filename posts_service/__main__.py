@@ -23,7 +23,7 @@ def main() -> None:
 def serve() -> None:
     """Serve with the settings in the environment."""
     settings = _settings()
-    server.run(create_app(settings), settings.host, settings.port)
+    server.run(create_app(settings), settings.host, settings.port, settings.max_connections)
 
 
 def migrate() -> None:

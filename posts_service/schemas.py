@@ -14,11 +14,11 @@ from posts_service import model
 from posts_service.search_words import MAX_PHRASE_WORDS, MAX_WORDS, terms
 from shared.http.errors import HeaderInvalid
 from shared.http.routes import Header, Id, RequestHeader, Schema
-from shared.text_validation import LINE, PROSE
+from shared.text_validation import PROSE, TITLE
 
-Title = Annotated[str, Field(max_length=200, examples=["Hello"]), LINE]
+Title = Annotated[str, Field(max_length=200, examples=["Hello"]), TITLE]
 Body = Annotated[str, Field(min_length=1, max_length=100_000, examples=["My first post"]), PROSE]
-Tag = Annotated[str, Field(max_length=50, examples=["news"]), LINE]
+Tag = Annotated[str, Field(max_length=50, examples=["news"]), TITLE]
 Tags = Annotated[list[Tag], Field(max_length=10)]
 # RFC 7396: null removes a member, so it leaves the post without tags
 ClearableTags = Annotated[Tags | None, AfterValidator(lambda tags: tags or [])]

@@ -1,5 +1,6 @@
 """Which text is accepted from clients: what Postgres can store, UTF-8 can encode, and a log line can hold."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,6 +57,42 @@ def fault_in_prose(text: str) -> str | None:
     return None
 
 
+_NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+
+# Unicode's Default_Ignorable_Code_Point, bidirectional controls included, without the next two groups. Also
+# interlinear annotations, and two characters whose glyph is blank
+_INVISIBLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff"
+    r"\uffa0\ufff0-\ufffb"
+    # not raw: JSON Schema has no escape for these
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+)
+# they shape the characters beside them, in emoji, Persian and many Indian scripts
+_JOINERS = r"\u200c\u200d"
+# they choose how the character before them looks, as in emoji and in Japanese names
+_SELECTORS = r"\u180b-\u180d\u180f\ufe00-\ufe0f" "\U000e0100-\U000e01ef"
+
+_BLANK = rf"[^\S{_NO_CONTROL}\ufeff]"
+_VISIBLE = rf"[^\s{_NO_CONTROL}{_INVISIBLE}{_JOINERS}{_SELECTORS}]"
+_HIDDEN = re.compile(
+    rf"[{_INVISIBLE}]"
+    rf"|(?<![^\s{_INVISIBLE}{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?!{_VISIBLE})"
+    rf"|(?<!{_VISIBLE})[{_SELECTORS}]"
+)
+
+
+def fault_in_name(text: str) -> str | None:
+    """Return what makes `text` unfit as the name of a person, or None.
+
+    Refused is what `fault_in_line` refuses, and characters that nobody can see or that change the order in which others
+    are shown. Joiners (U+200C, U+200D) are kept between two visible characters, variation selectors after one.
+    """
+    if fault := fault_in_line(text):
+        return fault
+    found = _HIDDEN.search(text)
+    return found and f"contains the invisible character U+{ord(found[0]):04X} at position {found.start()}"
+
+
 def _line(text: str) -> str:
     if fault := fault_in_line(text):
         raise PydanticCustomError("text_refused", "it {fault}; send one line of plain text", {"fault": fault})
@@ -64,16 +101,39 @@ def _line(text: str) -> str:
     return text
 
 
+def _title(text: str) -> str:
+    if not re.search(_VISIBLE, _line(text)):
+        raise PydanticCustomError("text_blank", "it shows nothing; send at least one visible character")
+    return text
+
+
+def _name(text: str) -> str:
+    if fault := fault_in_name(text):
+        raise PydanticCustomError("text_refused", "it {fault}; remove that character", {"fault": fault})
+    return _line(text)
+
+
 def _prose(text: str) -> str:
     if fault := fault_in_prose(text):
         raise PydanticCustomError("text_refused", "it {fault}; remove that character", {"fault": fault})
     return text
 
 
-_NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
-
 LINE = Text(_line, rf"^[^{_NO_CONTROL}]*[^\s{_NO_CONTROL}][^{_NO_CONTROL}]*$")
 """A single line with at least one visible character."""
+
+TITLE = Text(_title, rf"^[^{_NO_CONTROL}]*{_VISIBLE}[^{_NO_CONTROL}]*$")
+"""A single line that shows something. Invisible characters are kept beside visible ones.
+
+A title may be in any script, and right-to-left text may need marks. It names nobody, so hidden characters in it can't
+make one user look like another.
+"""
+
+NAME = Text(
+    _name,
+    rf"^{_BLANK}*{_VISIBLE}[{_SELECTORS}]?(?:(?:[{_JOINERS}]|{_BLANK}*){_VISIBLE}[{_SELECTORS}]?)*{_BLANK}*$",
+)
+"""The name of a person: a single line without invisible characters."""
 
 PROSE = Text(_prose, r"^[^\u0000]*$")
 """Free text."""

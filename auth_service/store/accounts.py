@@ -100,6 +100,23 @@ class AccountStore:
             )
         return bool(done)
 
+    async def beyond_ascii(self) -> Sequence[tuple[UUID, str, str]]:
+        """Return id, address and email_key of every user whose address has characters outside ASCII."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT id, email, email_key FROM users WHERE octet_length(email) > char_length(email)"
+            )
+        return [(row["id"], row["email"], row["email_key"]) for row in rows]
+
+    async def replace_key(self, user_id: UUID, email_key: str) -> bool:
+        """Store another email_key; returns False if it is taken."""
+        async with self._database.connection() as connection:
+            try:
+                await connection.execute("UPDATE users SET email_key = $2 WHERE id = $1", user_id, email_key)
+            except asyncpg.UniqueViolationError:
+                return False
+        return True
+
     async def rename(self, user_id: UUID, name: str) -> User | None:
         """Change a user's name; returns None if the user has been deleted or disabled."""
         async with self._database.connection() as connection:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from auth_service.model import Event
 from shared.database.pool import Connection, Database
 
@@ -42,6 +44,18 @@ class AuditStore:
         """Record an event on its own."""
         async with self._database.connection() as connection:
             await record(connection, event)
+
+    async def prune(self, days: int, at_most: int) -> int | None:
+        """Delete up to `at_most` of the events that are older than this, oldest first, and record that.
+
+        Returns:
+            How many were deleted; None if this role doesn't own the events.
+        """
+        try:
+            async with self._database.connection() as connection:
+                return int(await connection.fetchval("SELECT prune_audit_events($1, $2)", days, at_most))
+        except asyncpg.InsufficientPrivilegeError:
+            return None
 
     async def newest(self, limit: int, user_id: UUID | None = None) -> Sequence[Recorded]:
         """Return the newest events, oldest first; only those by or about one user, if given."""

@@ -24,7 +24,8 @@ export function setUpSignIn() {
   const form = byId("account");
   const fields = { name: byId("name"), email: byId("email"), password: byId("password") };
   const answer = byId("account-answer");
-  const buttons = form.querySelectorAll("button");
+  const buttons = form.querySelectorAll(".buttons button");
+  const show = byId("show-password");
 
   function fill() {
     for (const [name, value] of Object.entries(generateAccount())) fields[name].value = value;
@@ -36,8 +37,20 @@ export function setUpSignIn() {
     setText(byId("password-note"), generated ? "generated for you" : "at least 15 characters");
   }
 
+  function showPassword(shown) {
+    fields.password.type = shown ? "text" : "password";
+    setText(show, shown ? "Hide" : "Show");
+    show.setAttribute("aria-label", shown ? "Hide password" : "Show password");
+  }
+
+  /** Tell password managers whether to save a new password or to fill in a saved one. */
+  function expectPassword(button) {
+    fields.password.autocomplete = button === "sign-in" ? "current-password" : "new-password";
+  }
+
   /** Make a button the primary one and put it first, so that Enter presses it. */
   function setPrimary(id) {
+    expectPassword(id);
     for (const each of ["sign-in", "register"]) byId(each).classList.toggle("primary", each === id);
     byId(id).parentElement.prepend(byId(id));
   }
@@ -70,6 +83,8 @@ export function setUpSignIn() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (busy()) return;
+    showPassword(false);  // browsers offer to save a password only if it is hidden
+    expectPassword(event.submitter?.id);
     const [name, email, password] = [fields.name.value, fields.email.value, fields.password.value];
     if (event.submitter?.id === "sign-in") attempt(() => signIn(email, password));
     else {
@@ -85,6 +100,7 @@ export function setUpSignIn() {
     report(answer, null);
   });
 
+  show.addEventListener("click", () => showPassword(fields.password.type === "password"));
   fields.password.addEventListener("input", () => notePassword(false));
   byId("account-copy").append(copyButton("Copy both", () => `${fields.email.value}\n${fields.password.value}`));
 
@@ -119,6 +135,7 @@ export function setUpSignIn() {
       report(answer, null);
     }
   });
+  showPassword(false);
   fill();
 }
 

@@ -53,6 +53,10 @@ async def apply(connection: asyncpg.Connection, migrations: Sequence[Migration])
     Raises:
         StartupError: a migration fails, or was edited after it ran.
     """
+    if not await connection.fetchval("SELECT has_schema_privilege(current_schema(), 'CREATE')"):
+        raise StartupError(
+            "this database role may not change the schema; set MIGRATE=false, and run `migrate` as the role that may"
+        )
     ran = []
     for migration in migrations:
         async with connection.transaction():
@@ -82,3 +86,32 @@ async def apply(connection: asyncpg.Connection, migrations: Sequence[Migration])
                     f"the migration {migration.name} was edited after it ran here; restore it and add a new one"
                 )
     return ran
+
+
+async def grant(connection: asyncpg.Connection, role: str, append_only: Sequence[str]) -> None:
+    """Let another role read and write the tables of the current schema, and nothing else.
+
+    What it may do doesn't depend on what it could do before.
+
+    Args:
+        connection: A connection of the role that owns the tables.
+        role: The other role.
+        append_only: Tables in which it can't change or delete rows.
+
+    Raises:
+        StartupError: there is no such role, it is the owner, or the connection's role isn't.
+    """
+    if role == await connection.fetchval("SELECT current_user"):
+        raise StartupError(f"{role} is the role that owns the tables; the service must run as another one")
+    name = await connection.fetchval("SELECT quote_ident($1)", role)
+    schema = await connection.fetchval("SELECT quote_ident(current_schema())")
+    try:
+        async with connection.transaction():
+            await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+            await connection.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}")
+            await connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {name}")
+            for table in append_only:
+                await connection.execute(f"REVOKE UPDATE, DELETE ON {table} FROM {name}")
+            await connection.execute(f"REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM {name}")
+    except asyncpg.PostgresError as error:
+        raise StartupError(f"the role {role} can't be given the tables: {error}") from None

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import asyncpg
 
-from shared.database.migrations import Migration, apply
+from shared.database.migrations import Migration, apply, grant
 from shared.errors import Busy, DatabaseUnavailable, StartupError, StorageFull
 
 CONNECT_SECONDS = 5.0
@@ -119,6 +119,18 @@ class Database:
         connection = await self._first_connection()
         try:
             return await apply(connection, self._migrations)
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+
+    async def grant(self, role: str, *, append_only: Sequence[str] = ()) -> None:
+        """Let another role read and write all tables, but own none; it can only read and add to some of them.
+
+        Raises:
+            StartupError: there is no such role, it is this one, or this one doesn't own the tables.
+        """
+        connection = await self._first_connection()
+        try:
+            await grant(connection, role, append_only)
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
 

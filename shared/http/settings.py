@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from shared.http.server import MAX_CONNECTIONS
 from shared.logs import Format
 from shared.settings import Port
 from shared.tokens.settings import VerifierSettings
@@ -23,6 +24,9 @@ class ServiceSettings(VerifierSettings):
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Field(description="Port to listen on")]
+    max_connections: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Maximum number of clients' connections; any more get 503")
+    ] = MAX_CONNECTIONS
     metrics_port: Annotated[
         Port | None, Field(description="Port of GET /metrics for Prometheus; without it there are no metrics")
     ] = None

@@ -39,6 +39,48 @@ async def test_other_domains_are_other_accounts(pair: Pair) -> None:
     assert (await pair.register(f"{number.upper()}@FAß.de")).status == 409
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("straße", "strasse"), ("\ufb01sh", "fish"), ("lon\u017f", "lons"), ("ὀδός", "ὀδόσ")]
+)
+async def test_letters_that_only_fold_alike_are_other_accounts(pair: Pair, first: str, second: str) -> None:
+    """Case doesn't count before the @, but letters that only case folding makes equal do (RFC 5321 section 2.4)."""
+    end = new_email()
+    one, two = f"x{first}{end}", f"x{second}{end}"
+    accounts = [await pair.register(one), await pair.register(two)]
+    assert [account.status for account in accounts] == [201, 201]
+    assert (await pair.register("X" + one[1:])).status == 409
+    for email, account in zip((one, two), accounts, strict=True):
+        tokens = await pair.login("X" + email[1:])
+        me = await pair.call("GET", f"{pair.auth}/me", token=tokens.body["account_token"])
+        assert me.body["id"] == account.body["id"]
+
+
+async def test_accounts_with_a_folded_key_get_the_new_one(database_url: str, keyring_file: Path) -> None:
+    """An account whose stored key was case folded is found by its own address after the next start, and only by that.
+
+    One whose address was registered once more keeps its key, and the service starts.
+    """
+    async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
+        account = await Pair(auth, "", http).register("Straße@example.com")
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE users SET email_key = 'strasse@example.com'")
+    async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
+        pair = Pair(auth, "", http)
+        tokens = await pair.login("straße@example.com")
+        me = await pair.call("GET", f"{auth}/me", token=tokens.body["account_token"])
+        assert me.body["id"] == account.body["id"]
+        assert (await pair.login("strasse@example.com")).status == 401
+        assert (await pair.register("strasse@example.com")).status == 201
+    await connection.execute(
+        "INSERT INTO users (id, email, email_key, name, password_hash)"
+        " SELECT gen_random_uuid(), email, 'an old key', name, password_hash FROM users WHERE email ~ 'ß'"
+    )
+    async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
+        assert (await Pair(auth, "", http).login("straße@example.com")).status == 200
+    assert await connection.fetchval("SELECT count(*) FROM users WHERE email_key = 'an old key'") == 1
+    await connection.close()
+
+
 async def test_of_parallel_registrations_one_wins(pair: Pair) -> None:
     """Of many simultaneous registrations of one address, in upper and lower case, one gets 201 and the others 409."""
     email = new_email()
@@ -62,6 +104,8 @@ async def test_of_parallel_registrations_one_wins(pair: Pair) -> None:
         ({"name": " "}, "/name", "text_blank"),
         ({"name": "n" * 101}, "/name", "too_long"),
         ({"name": "two\nlines"}, "/name", "text_refused"),
+        ({"name": "\u3164"}, "/name", "text_refused"),
+        ({"name": "Ada\u202e"}, "/name", "text_refused"),
         ({"name": None}, "/name", "type_wrong"),
         ({"role": "admin"}, "/role", "field_unknown"),
     ],

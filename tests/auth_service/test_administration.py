@@ -132,6 +132,7 @@ async def test_a_refused_command_prints_one_line_and_has_status_1(
         (("users", "create", new, "--name", ""), PASSWORD, "name"),
         (("users", "create", new, "--name", "two\nlines"), PASSWORD, "name"),
         (("users", "create", new, "--name", "n" * 101), PASSWORD, "1 to 100 characters"),
+        (("users", "create", new, "--name", "Ada\u200b"), PASSWORD, "U+200B at position 3"),
         (("users", "create", new, "--name", b"\xff"), PASSWORD, "name"),
         (create, "", "password"),
         (create, "\n", "password"),

@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,14 @@ class Project:
         return [config["Gateway"] for ident in networks.split() for config in self.inspect(ident)["IPAM"]["Config"]]
 
     def secrets(self) -> dict[str, str]:
-        """The secrets as searchable text, by what they are."""
-        keyring = json.loads(self.execute("auth", "cat", "/run/keyring/keyring.json"))
+        """The secrets as text that can be looked for, by what they are."""
+        keys = {
+            name: json.loads(self.execute("auth", "cat", f"/run/{folder}/keyring.json"))["keys"][0]["k"]
+            for name, folder in (("key", "keyring"), ("account key", "account-keyring"))
+        }
         return {
-            "key": keyring["keys"][0]["k"],
+            **keys,
+            "password of the owner of auth-db": self.execute("auth-db", "cat", "/run/database-owner/password"),
             **{
                 f"password of {database}": self.execute(database, "cat", "/run/database/password")
                 for database in DATABASES
@@ -106,17 +110,22 @@ class Project:
         assert isinstance(known, dict)
         return known
 
-    def compose(self, *arguments: str, given: str = "", check: bool = True) -> str:
+    def compose(
+        self, *arguments: str, given: str = "", check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> str:
         """Run `docker compose` on this project and return its standard output."""
         file = str(ROOT / "docker-compose.yml")
-        return self.docker("compose", "--file", file, "--project-name", self.name, *arguments, given=given, check=check)
+        command = ("compose", "--file", file, "--project-name", self.name, *arguments)
+        return self.docker(*command, given=given, check=check, variables=variables)
 
-    def docker(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        """Run `docker` and return its standard output; a failure shows everything it printed."""
+    def docker(
+        self, *arguments: str, given: str = "", check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> str:
+        """Run `docker` and return its standard output; a failure shows all that it printed."""
         ports = {f"{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         done = subprocess.run(
             ["docker", *arguments],
-            env={**os.environ, **ports},
+            env={**os.environ, **ports, **(variables or {})},
             input=given,
             capture_output=True,
             text=True,

@@ -1,10 +1,11 @@
 """What the three images contain, and how little they may do."""
 
+import json
 import re
 
 import pytest
 
-from tests.compose.project import CONSOLE, PUBLISHED, Project
+from tests.compose.project import CONSOLE, DATABASES, PUBLISHED, ROOT, Project
 
 COMPILER = re.compile(r"/(?:[a-z0-9_]+-linux-[a-z]+-)?(?:gcc|g\+\+|cc|c\+\+|cpp|clang|tcc|cc1|cc1plus|make)(?:-\d+)?")
 
@@ -96,8 +97,8 @@ def test_neither_root_nor_rights(project: Project, service: str) -> None:
 @pytest.mark.parametrize("service", PUBLISHED)
 @pytest.mark.parametrize("user", ["0", "10001"])
 def test_nothing_can_be_written(project: Project, service: str, user: str) -> None:
-    """Not even root can write to the root file system or to a secret."""
-    folders = ("/", "/app", "/venv", "/tmp", "/var/tmp", "/run/keyring", "/run/database")  # noqa: S108  must not be writable
+    """Not even root writes to the root file system or to a secret."""
+    folders = ("/", "/app", "/venv", "/tmp", "/var/tmp", "/run/keyring", "/run/account-keyring", "/run/database")  # noqa: S108  must not be writable
     written = project.execute(
         service,
         *("sh", "-c", 'for folder; do if touch "$folder/x" 2>/dev/null; then echo "$folder"; fi; done', "-", *folders),
@@ -106,3 +107,24 @@ def test_nothing_can_be_written(project: Project, service: str, user: str) -> No
     assert written.split() == []
     # proves that the same command succeeds where writing is allowed
     assert project.execute(service, "sh", "-c", "touch /dev/shm/x && rm /dev/shm/x && echo yes", user=user) == "yes\n"
+
+
+@pytest.mark.parametrize("service", [*PUBLISHED, *DATABASES, "auth-migrate", "secrets"])
+def test_no_container_can_take_the_machine(project: Project, service: str) -> None:
+    """Every container has a limit on its memory and on its processes and threads."""
+    limits = project.container(service)["HostConfig"]
+    assert 128 * 1024**2 <= limits["Memory"] <= 1024**3
+    assert 50 <= limits["PidsLimit"] <= 200
+
+
+def test_base_images_can_be_pinned(project: Project) -> None:
+    """The images that everything is built on can be named with a digest."""
+    digest = "@sha256:" + "0" * 64
+    names = {"PYTHON_IMAGE": f"python:3.13-slim{digest}", "POSTGRES_IMAGE": f"postgres:17{digest}"}
+    composed = json.loads(project.compose("config", "--format", "json", variables=names))["services"]
+    assert {composed[database]["image"] for database in DATABASES} == {names["POSTGRES_IMAGE"]}
+    built = [service["build"] for service in composed.values() if "build" in service]
+    assert {build["args"]["PYTHON_IMAGE"] for build in built} == {names["PYTHON_IMAGE"]}
+    for file in {build["dockerfile"] for build in built}:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}

@@ -89,3 +89,19 @@ def test_the_database_trusts_no_address(project: Project, database: str) -> None
     assert logs_in(name, the_password)
     assert not logs_in(name, "wrong")
     assert not logs_in("postgres", the_password)
+
+
+def test_the_audit_events_belong_to_another_role(project: Project) -> None:
+    """With the password of the auth container, events can be added and read, and neither changed nor deleted."""
+    assert project.run_inside("auth", "change_events.py") == {
+        "SELECT count(*) FROM audit_events": "done",
+        "INSERT INTO audit_events (event) VALUES ('x')": "done",
+        "UPDATE audit_events SET event = 'x'": "InsufficientPrivilegeError",
+        "DELETE FROM audit_events": "InsufficientPrivilegeError",
+        "TRUNCATE audit_events": "InsufficientPrivilegeError",
+        "DROP TABLE audit_events": "InsufficientPrivilegeError",
+        "ALTER TABLE audit_events DISABLE TRIGGER ALL": "InsufficientPrivilegeError",
+        "SET ROLE auth_owner": "InsufficientPrivilegeError",
+    }
+    pruned = project.compose("run", "--rm", "auth-migrate", "audit", "prune", "--older-than", "30")
+    assert pruned.endswith("deleted 0 events older than 30 days\n")

@@ -6,7 +6,7 @@ from tests.api_client import Pair
 async def test_from_registering_to_reading_a_post(pair: Pair) -> None:
     """A user who registers and logs in at auth can write and read posts."""
     ada = await pair.sign_up("Ada")
-    me = await pair.call("GET", f"{pair.auth}/me", token=ada.token)
+    me = await pair.call("GET", f"{pair.auth}/me", token=ada.account_token)
     assert (me.status, me.body["email"]) == (200, ada.email)
 
     created = await pair.post(ada.token, "From a container")

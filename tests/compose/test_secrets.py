@@ -2,11 +2,12 @@
 
 import json
 
+from tests.api_client import Pair
 from tests.compose.project import CONSOLE, DATABASES, SERVICES, Project
 
 HOLDERS = {
-    "auth": {"key", "password of auth-db"},
-    "auth-db": {"password of auth-db"},
+    "auth": {"key", "account key", "password of auth-db"},
+    "auth-db": {"password of auth-db", "password of the owner of auth-db"},
     "posts": {"key", "password of posts-db"},
     "posts-db": {"password of posts-db"},
     CONSOLE: set[str](),
@@ -35,15 +36,22 @@ def test_secrets_are_mounted_read_only(project: Project) -> None:
             mount["Name"].removeprefix(f"{project.name}_"): mount["RW"]
             for mount in project.container(service)["Mounts"]
         }
-        for service in (*HOLDERS, "secrets")
+        for service in (*HOLDERS, "auth-migrate", "secrets")
     }
     assert mounts == {
-        "auth": {"keyring": False, "auth-db-password": False},
-        "auth-db": {"auth-data": True, "auth-db-password": False},
+        "auth": {"keyring": False, "account-keyring": False, "auth-db-password": False},
+        "auth-migrate": {"auth-db-owner-password": False},
+        "auth-db": {"auth-data": True, "auth-db-owner-password": False, "auth-db-password": False},
         "posts": {"keyring": False, "posts-db-password": False},
         "posts-db": {"posts-data": True, "posts-db-password": False},
         CONSOLE: {},
-        "secrets": {"keyring": True, "auth-db-password": True, "posts-db-password": True},
+        "secrets": {
+            "keyring": True,
+            "account-keyring": True,
+            "auth-db-owner-password": True,
+            "auth-db-password": True,
+            "posts-db-password": True,
+        },
     }
 
 
@@ -54,12 +62,13 @@ def test_secrets_are_made_without_a_network(project: Project) -> None:
     assert (made["State"]["Status"], made["State"]["ExitCode"]) == ("exited", 0)
 
 
-def test_secrets_are_strong_and_different(project: Project) -> None:
-    """Only its owner can read the key file; every secret has at least 32 bytes, and no two are the same."""
-    assert project.execute("posts", "stat", "-c", "%a %u", "/run/keyring/keyring.json") == "600 10001\n"
+def test_strong_and_apart(project: Project) -> None:
+    """The key file is its owner's alone; each secret is of 32 random bytes or more, and no two are the same."""
+    for service, folder in (("posts", "keyring"), ("auth", "account-keyring")):
+        assert project.execute(service, "stat", "-c", "%a %u", f"/run/{folder}/keyring.json") == "600 10001\n"
     secrets = project.secrets()
-    assert len(set(secrets.values())) == len(HOLDERS["auth"] | HOLDERS["posts"]) == len(secrets)
-    assert min(map(len, secrets.values())) >= 43  # the length of 32 bytes in base64url
+    assert len(set(secrets.values())) == len(set[str]().union(*HOLDERS.values())) == len(secrets)
+    assert min(map(len, secrets.values())) >= 43  # what 32 bytes are as base64url
 
 
 def test_no_secret_is_shown(project: Project) -> None:
@@ -86,3 +95,17 @@ def test_passwords_and_keys_come_from_files(project: Project) -> None:
         variables = dict(pair.split("=", 1) for pair in project.container(service)["Config"]["Env"])
         assert [name for name in variables if "PASSWORD" in name and not name.endswith("_FILE")] == []
         assert "JWT_KEYRING" not in variables
+
+
+async def test_posts_can_sign_nothing_that_auth_accepts(project: Project, pair: Pair) -> None:
+    """With the key and the code of the posts container, a token for any user and session is refused by auth."""
+    ada = await pair.sign_up()
+    forged = project.run_inside("posts", "forge.py", ada.account_token)
+    assert (await pair.call("GET", f"{pair.auth}/me", token=ada.account_token)).status == 200
+    assert (await pair.call("GET", f"{pair.posts}/posts", token=forged["for posts"])).status == 200, "it can sign"
+    refused = {name: await pair.call("GET", f"{pair.auth}/me", token=token) for name, token in forged.items()}
+    assert {name: (reply.status, reply.code) for name, reply in refused.items()} == {
+        "for posts": (401, "token_key_unknown"),
+        "for auth": (401, "token_key_unknown"),
+        "for auth, with the account key's id": (401, "token_signature_invalid"),
+    }

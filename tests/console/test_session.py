@@ -36,6 +36,39 @@ async def test_each_generated_account_is_new(shown: Screen) -> None:
     assert len(seen) == 3
 
 
+async def test_the_password_is_hidden_until_it_is_shown(shown: Screen) -> None:
+    """The password is hidden; a button shows and hides it, by keyboard too, and submitting hides it again."""
+    password, button = shown["#password"], shown["#show-password"]
+    await expect(password).to_have_attribute("type", "password")
+    await password.focus()
+    await shown.page.keyboard.press("Tab")
+    await expect(button).to_be_focused()
+    await expect(button).to_have_accessible_name("Show password")
+    await shown.page.keyboard.press("Enter")
+    await expect(password).to_have_attribute("type", "text")
+    await expect(button).to_have_accessible_name("Hide password")
+    await expect(shown["#token-shown"]).to_be_hidden()
+    await button.click()
+    await expect(password).to_have_attribute("type", "password")
+    await button.click()
+    await shown.register()
+    await expect(password).to_have_attribute("type", "password")
+
+
+async def test_password_managers_are_told_what_is_asked_for(shown: Screen) -> None:
+    """Registering asks for a new password, signing in for the current one, and the address is the user name."""
+    await expect(shown["#email"]).to_have_attribute("autocomplete", "username")
+    await expect(shown["#password"]).to_have_attribute("autocomplete", "new-password")
+    await sign_in(shown, new_email(), PASSWORD)
+    await expect(shown["#account-answer"]).to_contain_text("401")
+    await expect(shown["#password"]).to_have_attribute("autocomplete", "current-password")
+    await shown["#fill"].click()
+    await expect(shown["#password"]).to_have_attribute("autocomplete", "new-password")
+    await shown.register()
+    await shown["#sign-out"].click()
+    await expect(shown["#password"]).to_have_attribute("autocomplete", "current-password")
+
+
 async def test_each_line_of_the_token_is_explained(shown: Screen) -> None:
     """Pointing to a line, or focusing it with the keyboard, explains it."""
     await shown.register()

@@ -27,6 +27,8 @@ def test_little_must_be_set() -> None:
         ("HOST", ""),
         ("DATABASE_URL", "mysql://u:pa55word@localhost/d"),
         ("DATABASE_CONNECTIONS", "0"),
+        ("MAX_CONNECTIONS", "0"),
+        ("AUDIT_RETENTION_DAYS", "29"),
         ("MIGRATE", "perhaps"),
         ("JWT_LEEWAY", "61"),
         ("JWT_LEEWAY", "nan"),

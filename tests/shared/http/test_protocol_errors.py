@@ -107,3 +107,18 @@ async def test_an_expectation_is_met_or_ignored(pair: Pair) -> None:
     assert rest.startswith(b"HTTP/1.1 200 OK")
     status, _, _ = await exchange(pair.posts, head % b"the-unexpected")
     assert status == b"HTTP/1.1 200 OK"
+
+
+async def test_http_1_0_has_no_transfer_encoding(pair: Pair) -> None:
+    """Transfer-Encoding in HTTP/1.0 is refused, and nothing after it is read (RFC 9112 section 6.1)."""
+    request = (
+        b"POST /login HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        b"GET /health/live HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+    )
+    for base in (pair.auth, pair.posts):
+        status, headers, body = await exchange(base, request)
+        assert status == b"HTTP/1.0 400 Bad Request"
+        assert headers.get("Connection") != "keep-alive"
+        assert json.loads(body)["code"] == "request_malformed", "there is no second answer"
+        assert "Transfer-Encoding" in json.loads(body)["detail"]
