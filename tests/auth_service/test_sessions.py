@@ -260,7 +260,7 @@ async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
     assert says(await auth.me(member.tokens.account)) == ENDED
 
 
-async def test_an_expired_access_token_logs_nobody_out(database_url: str, keyring_file: Path) -> None:
+async def test_an_expired_token_does_not_keep_a_refresh_token_alive(database_url: str, keyring_file: Path) -> None:
     """A log-out with an expired bearer token gets 401, and the session can still be refreshed."""
     now = [time.time()]
     async with served(auth_app(database_url, keyring_file, lambda: now[0])) as base, ClientSession() as http:

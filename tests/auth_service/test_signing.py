@@ -35,7 +35,7 @@ def signer() -> Signer:
     )
 
 
-def test_a_token_has_these_claims_and_no_others(signer: Signer) -> None:
+def test_an_access_token_has_these_claims_and_no_others(signer: Signer) -> None:
     """A token has exactly the documented header and claims, and so no e-mail address."""
     ada, session = user(role="admin"), uuid4()
     made = signer.mint(ada, session, NOW - 60, NOW + 0.9)

@@ -62,7 +62,7 @@ def test_secrets_are_made_without_a_network(project: Project) -> None:
     assert (made["State"]["Status"], made["State"]["ExitCode"]) == ("exited", 0)
 
 
-def test_strong_and_apart(project: Project) -> None:
+def test_secrets_are_strong_and_different(project: Project) -> None:
     """The key file is its owner's alone; each secret is of 32 random bytes or more, and no two are the same."""
     for service, folder in (("posts", "keyring"), ("auth", "account-keyring")):
         assert project.execute(service, "stat", "-c", "%a %u", f"/run/{folder}/keyring.json") == "600 10001\n"
