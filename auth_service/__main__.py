@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from auth_service.administration import runs
 from auth_service.app import create_app, create_database
 from auth_service.model import SCOPES
 from auth_service.settings import MIN_RETENTION_DAYS, Settings, TokenSettings
-from shared import logs
+from shared import logs, strict_json
 from shared.errors import StartupError
 from shared.http import server
 
@@ -24,6 +25,9 @@ MAX_EVENTS = 1_000_000
 """The most events that `audit` prints; all are in memory at once."""
 
 MAX_DAYS = 36_500
+
+MAX_READINESS_BYTES = 64 * 1024
+"""The most that is read of such an answer."""
 
 READY_SECONDS = 5.0
 """How long a service may take to answer /health/ready."""
@@ -115,9 +119,14 @@ async def _readiness(urls: Iterable[str]) -> dict[str, Any]:
         for base in urls:
             url = f"{base.rstrip('/').removesuffix('/health/ready')}/health/ready"
             try:
-                async with http.get(url) as response:
-                    answers[url] = await response.json() if response.ok else None
-            except (aiohttp.ClientError, TimeoutError, ValueError):
+                async with http.get(url, allow_redirects=False) as response:
+                    content = b""
+                    async for chunk in response.content.iter_any():
+                        content += chunk
+                        if len(content) > MAX_READINESS_BYTES:
+                            break  # what is left is not JSON
+                    answers[url] = strict_json.loads(content) if response.status == HTTPStatus.OK else None
+            except (aiohttp.ClientError, TimeoutError, strict_json.NotStrict):
                 answers[url] = None
     return answers
 

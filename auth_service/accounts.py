@@ -123,9 +123,9 @@ class Accounts:
         return _found(await self._store.rename(user.id, name))
 
     async def change_password(
-        self, user: User, session_id: UUID, *, current: str, new: str, client: Client, now: float
-    ) -> RefreshToken:
-        """Set a new password, end all other sessions, and return a new refresh token for this one.
+        self, user: User, session_id: UUID, *, current: str, new: str, client: Client
+    ) -> tuple[UUID, RefreshToken]:
+        """Set a new password, end all other sessions, and return a new id and refresh token for this one.
 
         Raises:
             ValidationFailed: the new password was rejected.
@@ -140,16 +140,16 @@ class Accounts:
             await self._new_passwords.check(secret, email=user.email, name=user.name, pointer="/new_password")
             new_hash = await self._hasher.hash(secret)
         event = Event("password_changed", user.id, user.id, session_id=session_id, address=client.address)
-        token = RefreshToken.new()
+        new_id, token = uuid4(), RefreshToken.new()
         match await self._store.change_password(
-            user.id, old_hash, new_hash, event, keep=session_id, token=token, now=now
+            user.id, old_hash, new_hash, event, keep=session_id, new_id=new_id, token=token
         ):
             case "outdated":
                 raise PasswordWrong("The password has just been changed by another request")
             case "session_ended":
                 raise SessionEnded("The session of this token has ended", hint="Sign in again.")
             case "changed":
-                return token
+                return new_id, token
 
     async def prove(self, user: User, password: str, client: Client) -> str:
         """Check the signed-in user's password, and return the hash that it matches.

@@ -190,7 +190,10 @@ def unready(kid: str, answers: dict[str, Any]) -> Iterator[str]:
     for url, answer in answers.items():
         if not isinstance(answer, dict):
             yield f"{url} is not ready"
-        elif kid not in [*answer.get("kids", ()), *(answer.get("private_kids") or ())]:
+            continue
+        lists = [kids for kids in (answer.get("kids"), answer.get("private_kids")) if isinstance(kids, list)]
+        if not any(kid in kids for kids in lists):
             yield f"{url} does not list {kid} yet; services notice a changed file within {NOTICE_SECONDS:.0f} s"
         elif answer.get("keyring") != "ok":
-            yield f"{url} reports its keyring as {answer.get('keyring')}"
+            # its words are not repeated: a service that is taken over would speak to the operator's terminal
+            yield f"{url} does not report its keyring as ok"

@@ -53,7 +53,7 @@ class Sessions:
         session_id, token = uuid4(), RefreshToken.new()
         event = Event("logged_in", user.id, user.id, session_id=session_id, address=client.address)
         if not await self._store.add(
-            session_id, user.id, password_hash=password_hash, token=token, client=client, now=now, event=event
+            session_id, user.id, password_hash=password_hash, token=token, client=client, event=event
         ):
             raise credentials_invalid()
         return Tokens(self._signer.mint(user, session_id, now, now), token)
@@ -86,7 +86,7 @@ class Sessions:
                 token = token.successor(found.nonce)
             case "current":
                 pass
-        return Tokens(self._signer.mint(found.user, found.session_id, found.auth_time, now), token)
+        return Tokens(self._signer.mint(found.user, found.session_id, None, now), token)
 
     async def renew(self, user: User, session_id: UUID, password_hash: str, now: float) -> SignedTokens:
         """Sign new tokens for a session whose user has just proved to know the password with this hash.
@@ -94,12 +94,12 @@ class Sessions:
         Raises:
             SessionEnded: the session has ended, or the password was changed since.
         """
-        if not await self._store.authenticated(session_id, user.id, password_hash, now):
+        if not await self._store.is_open(session_id, user.id, password_hash):
             raise session_ended()
         return self._signer.mint(user, session_id, now, now)
 
     def replaced(self, user: User, session_id: UUID, token: RefreshToken, now: float) -> Tokens:
-        """Return the tokens of a session whose refresh token was replaced because of a new password."""
+        """Return the tokens of a session that was replaced because of a new password."""
         return Tokens(self._signer.mint(user, session_id, now, now), token)
 
     async def user_of(self, claims: Claims) -> User:
@@ -176,12 +176,12 @@ def check_recent(claims: Claims, now: float) -> None:
     """Check that the user has entered the password recently.
 
     Raises:
-        AuthenticationTooOld: it was more than MAX_AGE_SECONDS ago.
+        AuthenticationTooOld: it was more than MAX_AGE_SECONDS ago, or the token was refreshed since.
     """
-    age = now - (claims.auth_time or 0)
-    if age > MAX_AGE_SECONDS:
+    # a refreshed token says nothing: whoever stole the refresh token has not entered the password
+    if claims.auth_time is None or now - claims.auth_time > MAX_AGE_SECONDS:
         raise AuthenticationTooOld(
-            f"This needs your password from the last {MAX_AGE_SECONDS} s; you entered it {int(age)} s ago",
+            f"This needs a token for which you entered your password in the last {MAX_AGE_SECONDS} s",
             hint="Confirm your password, then try again with the new account_token.",
             data={"max_age": MAX_AGE_SECONDS},
         )

@@ -59,21 +59,24 @@ class Signer:
         self._own_audience = own_audience
         self._lifetime = lifetime
 
-    def mint(self, user: User, session_id: UUID, auth_time: float, now: float) -> SignedTokens:
+    def mint(self, user: User, session_id: UUID, auth_time: float | None, now: float) -> SignedTokens:
         """Sign both tokens for a user's session.
 
         Args:
             user: The user.
             session_id: The session.
-            auth_time: When the user last proved to know the password, in seconds since the epoch.
+            auth_time: When the user proved to know the password for these tokens, in seconds since the epoch; None if
+                nobody did.
             now: The tokens are valid from now on, in seconds since the epoch.
         """
         scope = SCOPES[user.role]
         access = self._claims(user, session_id, now, self._audiences, scope)
         account = self._claims(user, session_id, now, [self._own_audience], ACCOUNT_SCOPES[user.role])
+        if auth_time is not None:
+            account["auth_time"] = int(auth_time)
         return SignedTokens(
             access=_signed(self._shared.current.signing, access),
-            account=_signed(self._account.current.signing, {**account, "auth_time": int(auth_time)}),
+            account=_signed(self._account.current.signing, account),
             expires_in=self._lifetime,
             scope=scope,
         )

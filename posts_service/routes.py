@@ -26,6 +26,7 @@ ROUTES = (
         query=schemas.PageQuery,
         replies=(Reply(200, "A page, newest first", schemas.PAGE, sometimes=(schemas.LINK,)),),
         errors=(SearchTooExpensive,),
+        private=True,
     ),
     Route(
         "POST",
@@ -36,6 +37,7 @@ ROUTES = (
         body=schemas.NewPost,
         replies=(Reply(201, "The post was created", schemas.POST, headers=(schemas.ETAG, schemas.LOCATION)),),
         errors=(IdempotencyMismatch, TooManyRequests),
+        private=True,
     ),
     Route(
         "DELETE",
@@ -45,6 +47,7 @@ ROUTES = (
         query=schemas.DeletionQuery,
         replies=(Reply(200, "The posts were deleted", schemas.REMOVED),),
         errors=(TooManyRequests,),
+        private=True,
     ),
     Route(
         "GET",
@@ -66,6 +69,7 @@ ROUTES = (
         media_types=(JSON, MERGE_PATCH),
         replies=(_POST,),
         errors=(NotTheAuthor, VersionMismatch, TooManyRequests),
+        private=True,
     ),
     Route(
         "DELETE",
@@ -76,5 +80,6 @@ ROUTES = (
         headers=(IF_MATCH,),
         replies=(Reply(204, "The post was deleted"),),
         errors=(NotTheAuthor, VersionMismatch, TooManyRequests),
+        private=True,
     ),
 )

@@ -7,6 +7,11 @@ MAX_NESTING = 64
 """Arrays and objects inside each other. Our own bound, because the interpreter's differs between versions."""
 
 
+MAX_BRACKETS = 120_000
+"""Opening brackets and braces, in strings too: more than the largest body that any schema accepts, and little enough
+that parsing takes no more than a few hundredths of a second."""
+
+
 class NotStrict(ValueError):
     """The text is not one strict JSON value; `str(error)` says why, without quoting the text."""
 
@@ -20,8 +25,11 @@ def loads(data: bytes) -> object:
 
     Raises:
         NotStrict: it is not UTF-8 or not JSON, has a name twice in one object, NaN or Infinity, an integer of thousands
-            of digits, or more than MAX_NESTING levels.
+            of digits, more than MAX_NESTING levels, or more than MAX_BRACKETS brackets.
     """
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > MAX_BRACKETS:
+        raise NotStrict(f"it contains {brackets} opening brackets and braces; at most {MAX_BRACKETS} are accepted")
     try:
         value: object = _DECODER.decode(data.decode())
     except NotStrict:
@@ -35,7 +43,7 @@ def loads(data: bytes) -> object:
     except ValueError:
         raise NotStrict("it contains a number with too many digits") from None
     # few brackets can't nest deeply, and that is the usual case
-    if data.count(b"[") + data.count(b"{") > MAX_NESTING and _nests_too_deeply(value):
+    if brackets > MAX_NESTING and _nests_too_deeply(value):
         raise NotStrict(_TOO_DEEP)
     return value
 

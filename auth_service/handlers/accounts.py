@@ -36,15 +36,14 @@ async def delete(request: web.Request, given: schemas.Confirmation) -> web.Respo
 async def change_password(request: web.Request, given: schemas.PasswordChange) -> web.Response:
     """POST /me/password: change your password; all other sessions end, and this one gets new tokens."""
     user, session_id, now = await _user(request), request[CLAIMS].sid, request.app[CLOCK]()
-    token = await request.app[ACCOUNTS].change_password(
+    new_id, token = await request.app[ACCOUNTS].change_password(
         user,
         session_id,
         current=given.current_password,
         new=given.new_password,
         client=client_of(request),
-        now=now,
     )
-    return tokens(request.app[SESSIONS].replaced(user, session_id, token, now))
+    return tokens(request.app[SESSIONS].replaced(user, new_id, token, now))
 
 
 async def verify(request: web.Request, given: schemas.Confirmation) -> web.Response:

@@ -136,8 +136,8 @@ class AccountStore:
         event: Event,
         *,
         keep: UUID | None = None,
+        new_id: UUID | None = None,
         token: RefreshToken | None = None,
-        now: float | None = None,
     ) -> PasswordChange:
         """Store the hash of a new password and end the user's sessions.
 
@@ -147,9 +147,9 @@ class AccountStore:
                 or the user is disabled, nothing is done. None: store it regardless.
             new_hash: The new hash.
             event: The event to record.
-            keep: A session to keep, with a new refresh token.
+            keep: A session to keep, under a new id and with a new refresh token, so that none of its tokens lives on.
+            new_id: That id.
             token: That refresh token.
-            now: The time at which the user proved to know the password, in seconds since the epoch.
 
         Returns:
             "changed", or why nothing was done: "outdated" if the stored hash is not `old_hash` or the user is disabled,
@@ -170,13 +170,12 @@ class AccountStore:
                     "DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2", user_id, keep
                 )
                 if token is not None and not await connection.fetchval(
-                    "UPDATE sessions SET family_hash = $2, secret_hash = $3, previous_hash = NULL, nonce = NULL,"
-                    " rotated_at = NULL, authenticated_at = to_timestamp($4)"
-                    " WHERE id = $1 AND expires_at > now() RETURNING true",
+                    "UPDATE sessions SET id = $2, family_hash = $3, secret_hash = $4, previous_hash = NULL,"
+                    " nonce = NULL, rotated_at = NULL WHERE id = $1 AND expires_at > now() RETURNING true",
                     keep,
+                    new_id,
                     token.family_hash,
                     token.secret_hash,
-                    now,
                 ):
                     raise _SessionEnded
                 await record(connection, event)

@@ -20,7 +20,7 @@ Outcome = Literal["rotated", "current", "previous", "reused"]
 # row as the winner left it, and decides again.
 _REFRESH = f"""
 WITH found AS (
-    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, authenticated_at, {COLUMNS},
+    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
            CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - $5 * interval '1 s')
                     THEN 'rotated'
                 WHEN secret_hash = $2
@@ -62,8 +62,8 @@ RETURNING id, expires_at > now() AS was_open
 """
 
 _OPEN = """
-INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at, authenticated_at)
-VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s', to_timestamp($9))
+INSERT INTO sessions (id, user_id, family_hash, secret_hash, device, address, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6::text::inet, now() + least($7::float8, $8::float8) * interval '1 s')
 """
 
 
@@ -78,14 +78,12 @@ class Refreshed:
         session_id: The session.
         user: Its user.
         nonce: Makes the current token from the predecessor.
-        auth_time: When the user last proved to know the password in this session, in seconds since the epoch.
     """
 
     outcome: Outcome
     session_id: UUID
     user: User
     nonce: bytes | None
-    auth_time: float
 
 
 class SessionStore:
@@ -108,7 +106,6 @@ class SessionStore:
         password_hash: str,
         token: RefreshToken,
         client: Client,
-        now: float,
         event: Event,
     ) -> bool:
         """Open a session, and end the user's least recently used ones beyond the limit.
@@ -133,7 +130,6 @@ class SessionStore:
                 client.address,
                 self._policy.idle_seconds,
                 self._policy.absolute_seconds,
-                now,
             )
             await record(connection, event)
         return True
@@ -166,7 +162,6 @@ class SessionStore:
                 row["session_id"],
                 read(row),
                 row["old_nonce"],
-                row["authenticated_at"].timestamp(),
             )
             if found.outcome == "reused":
                 await record(connection, _reuse(found.user.id, found.session_id, client.address))
@@ -183,23 +178,18 @@ class SessionStore:
             )
         return None if row is None else read(row)
 
-    async def authenticated(self, session_id: UUID, user_id: UUID, password_hash: str, now: float) -> bool:
-        """Record that the user has just proved to know the password.
-
-        Returns:
-            False if the session has ended, the user was disabled, or the stored hash is a different one by now.
-        """
+    async def is_open(self, session_id: UUID, user_id: UUID, password_hash: str) -> bool:
+        """Return whether a session hasn't ended, and its user isn't disabled and still has this password hash."""
         async with self._database.connection() as connection:
-            done = await connection.fetchval(
-                "UPDATE sessions SET authenticated_at = to_timestamp($4) FROM users"
-                " WHERE sessions.id = $1 AND users.id = $2 AND sessions.user_id = users.id AND password_hash = $3"
-                " AND disabled_at IS NULL AND expires_at > now() RETURNING true",
+            found = await connection.fetchval(
+                "SELECT true FROM sessions JOIN users ON users.id = sessions.user_id"
+                " WHERE sessions.id = $1 AND users.id = $2 AND password_hash = $3"
+                " AND disabled_at IS NULL AND expires_at > now()",
                 session_id,
                 user_id,
                 password_hash,
-                now,
             )
-        return bool(done)
+        return bool(found)
 
     async def of_user(self, user_id: UUID) -> Sequence[Session]:
         """Return a user's sessions, most recently used first."""

@@ -23,7 +23,7 @@ def endpoint(route: Route, verifier: Verifier, clock: Callable[[], float]) -> En
         if route.access != PUBLIC and (route.access != OPTIONAL or bearer.is_sent(request)):
             try:
                 request[bearer.CLAIMS] = await bearer.authenticate(request, verifier, route.access, clock())
-            except TokenRefused:
+            except (TokenRefused, bearer.AuthorizationInvalid):
                 if not (route.body_optional and request.body_exists):  # the body identifies the client as well
                     raise
         values: list[object] = []

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,7 @@ async def test_promote_is_refused_while_a_service_does_not_know_the_key(pair: Pa
     ready = (await pair.call("GET", f"{pair.posts}/health/ready")).body
     assert list(keys.unready(kid, {"posts": ready})) == []
     assert "does not list" in next(keys.unready(stranger, {"posts": ready}))
-    assert "stale" in next(keys.unready(kid, {"posts": ready | {"keyring": "stale"}}))
+    assert "as ok" in next(keys.unready(kid, {"posts": ready | {"keyring": "stale"}}))
     assert "is not ready" in next(keys.unready(kid, {"posts": None}))
 
 
@@ -194,3 +195,14 @@ async def test_a_missing_folder_is_reported_in_one_line(tmp_path: Path, operator
     """If the file can't be written, the command prints one line and ends with status 1."""
     done = await operator(None, "keys", name, str(tmp_path / "none" / "keyring.json"))
     assert "can't be written" in done.refusal
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"kids": 5}, {"kids": ["K"], "keyring": "\x1b]0;pwned\x07"}, {"kids": None, "private_kids": {"K": 1}}, {}, [], 7],
+)
+def test_a_strange_answer_is_no_reason_to_promote(answer: Any) -> None:
+    """Whatever a service answers, a key is not promoted unless it is listed, and nothing of the answer is printed."""
+    [reason] = keys.unready("K", {"http://posts": answer})
+    assert reason.isprintable()
+    assert "pwned" not in reason

@@ -258,6 +258,10 @@ async def test_a_log_out_says_what_it_needs(auth: Auth) -> None:
     assert (await auth.me(member.tokens.account)).status == 200
     assert (await auth.ask("POST", "/logout", refresh, member.tokens.account[:-4] + "AAAA")).status == 204
     assert says(await auth.me(member.tokens.account)) == ENDED
+    other = await auth.join()
+    headers, body = {"Authorization": "Bearer "}, {"refresh_token": other.tokens.refresh}
+    assert (await auth.ask("POST", "/logout", body, headers=headers)).status == 204
+    assert says(await auth.me(other.tokens.account)) == ENDED
 
 
 async def test_an_expired_token_does_not_keep_a_refresh_token_alive(database_url: str, keyring_file: Path) -> None:

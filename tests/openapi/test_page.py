@@ -20,7 +20,7 @@ async def test_every_operation_is_shown_and_can_be_tried(pair: Pair, browser: Br
         await expect(shown[".opblock"]).to_have_count(len(ROUTES[service]) + 2)
         await expect(shown.page).to_have_title(f"The {service} service")
         await shown.page.get_by_role("button", name="Authorize").first.click()
-        await shown["input[aria-label=auth-bearer-value]"].fill(user.token)
+        await shown["input[aria-label=auth-bearer-value]"].fill(user.account_token if service == "auth" else user.token)
         await shown[".auth-btn-wrapper .authorize"].click()
         await shown[".auth-btn-wrapper .btn-done"].click()
         row = shown[".opblock-get"].filter(has=shown.page.locator(f"[data-path='{path}']"))

@@ -50,7 +50,8 @@ async def test_nothing_is_found(
         environment = {"AUTH_URL": auth, "AUTH_DATABASE": auth_database}
         seed = str(pytestconfig.getoption("hypothesis_seed"))
         for status, output in await asyncio.gather(
-            attack(auth, environment, tmp_path / "auth", seed), attack(posts, environment, tmp_path / "posts", seed)
+            attack(auth, {**environment, "ACCEPTS": "account_token"}, tmp_path / "auth", seed),
+            attack(posts, {**environment, "ACCEPTS": "access_token"}, tmp_path / "posts", seed),
         ):
             assert status == 0, output
             assert all(f"✅  {phase}" in output for phase in PHASES), output

@@ -62,3 +62,11 @@ def test_a_token_nested_too_deeply_is_refused() -> None:
     with pytest.raises(TokenRefused, match=TOO_DEEP) as refused:
         verifier.verify(forge.with_claims(x=nested(BOUND)), forge.NOW)
     assert (refused.value.code, refused.value.check) == ("token_malformed", 9)
+
+
+def test_brackets_are_bounded() -> None:
+    """A body of megabytes of brackets is refused before it is parsed; the longest post of brackets is not."""
+    assert strict_json.loads(b'{"body": "' + b"[" * 100_000 + b'"}')
+    for pair in (b"[]", b"{}"):
+        with pytest.raises(strict_json.NotStrict, match="brackets"):
+            strict_json.loads(b"[" + b",".join([pair] * 700_000) + b"]")

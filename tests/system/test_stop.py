@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from auth_service import keys
 from dev import service_process
 
 pytestmark = pytest.mark.slow
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def keyring(tmp_path: Path) -> Path:
     """A key file."""
-    keys.new(tmp_path / "keyring.json")
+    service_process.new_keyrings(tmp_path / "keyring.json")
     return tmp_path / "keyring.json"
 
 

@@ -164,7 +164,7 @@ async def drill(
         Failure: a replica does not start, or the operator can't go on.
     """
     file = folder / "keyring.json"
-    await keys("new", file)
+    service_process.new_keyrings(file)
     services: list[service_process.Service] = []
     with ExitStack() as stack:
         stack.callback(service_process.stop, services)
@@ -195,7 +195,7 @@ async def rotate(drill: Drill) -> None:
     shutil.copy2(drill.file, good)
     drill.file.write_text('{"keys": [')  # in place, as by a full disk or a careless editor
     await drill.until_all(lambda ready: ready["keyring"] == "stale" and ready["kids"] == [old, new])
-    await drill.must_be_refused("as stale", "promote", new, *drill.ready)
+    await drill.must_be_refused("does not report its keyring as ok", "promote", new, *drill.ready)
 
     drill.begin("promote", "the good file is restored; the new key is promoted as soon as all replicas have read it")
     good.replace(drill.file)
