@@ -39,6 +39,7 @@ class Client:
         self._figures = figures
         self._email = new_email()
         self._token: str | None = None
+        self._account_token: str | None = None
         self._renewal = 0.0
 
     async def run(self) -> None:
@@ -58,7 +59,8 @@ class Client:
     async def _call(self, pair: Pair, request: str, body: object = None, expected: int = 200) -> dict[str, Any]:
         if self._token is None or time.monotonic() > self._renewal:
             await self._log_in(pair)
-        answer = await self._send(pair, request, body, expected, self._token)
+        token = self._token if "/posts" in request else self._account_token
+        answer = await self._send(pair, request, body, expected, token)
         await asyncio.sleep(PAUSE_SECONDS)
         return answer
 
@@ -69,7 +71,7 @@ class Client:
         step.planned += not is_forced
         answer = await self._send(pair, "POST /login", {"email": self._email, "password": PASSWORD})
         if answer:
-            self._token = str(answer["access_token"])
+            self._token, self._account_token = str(answer["access_token"]), str(answer["account_token"])
             self.kid = str(json.loads(decode(self._token.partition(".")[0]))["kid"])
             self._renewal = began + answer["expires_in"] / 2  # early: on a busy machine, a request may take seconds
             step.tokens[self.kid] += 1
