@@ -23,7 +23,7 @@ GUESSES_PER_CHARACTER = 10
 """What zxcvbn counts for a character that fits no pattern."""
 
 LONGEST_SEEN = 64
-"""Characters that zxcvbn sees. Whoever can guess a whole password can guess its beginning."""
+"""Characters that zxcvbn sees. Guessing a whole password includes guessing its beginning."""
 
 _WORK = 50_000
 """Bound of (characters seen)² × (readings of the characters that stand for letters); at most about 0.1 s."""

@@ -44,7 +44,7 @@ class NewPasswords:
     async def check(self, password: str, *, email: str, name: str, pointer: str) -> None:
         """Check a password without faults in a thread.
 
-        It costs up to 0.1 s of computing, so whoever may ask for it must have been counted by the throttle.
+        It costs up to 0.1 s of computing, so the throttle must have counted the request before.
 
         Args: as for `faults`.
 

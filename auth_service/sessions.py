@@ -178,7 +178,7 @@ def check_recent(claims: Claims, now: float) -> None:
     Raises:
         AuthenticationTooOld: it was more than MAX_AGE_SECONDS ago, or the token was refreshed since.
     """
-    # a refreshed token says nothing: whoever stole the refresh token has not entered the password
+    # a refreshed token has no auth_time: a stolen refresh token is no proof of the password
     if claims.auth_time is None or now - claims.auth_time > MAX_AGE_SECONDS:
         raise AuthenticationTooOld(
             f"This needs a token for which you entered your password in the last {MAX_AGE_SECONDS} s",

@@ -198,7 +198,7 @@ class Keyring:
         common = set(keys.kids) & set(self._apart_from.current.kids) if self._apart_from is not None else set()
         if common:
             raise StartupError(
-                f"the key {min(common)} is in two keyrings that must not share one: whoever has the one could sign for "
+                f"the key {min(common)} is in two keyrings that must not share one: a service with the one could sign for "
                 f"the other; {_REMEDY}"
             )
 

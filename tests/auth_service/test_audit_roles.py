@@ -95,7 +95,7 @@ async def test_the_service_role_is_enough_to_serve(roles: Roles, keyring_file: P
     ],
 )
 async def test_the_service_role_can_only_add_events(roles: Roles, statement: str) -> None:
-    """With two roles, whoever takes over the service can't change events, nor what keeps them, even with DDL."""
+    """With two roles, an intruder in the service can't change events, nor what keeps them, even with DDL."""
     connection = await asyncpg.connect(roles.service)
     try:
         await connection.execute("INSERT INTO audit_events (event) VALUES ('x')")

@@ -58,7 +58,7 @@ async def test_a_log_in_says_when_the_password_was_entered(aging: Aging) -> None
 
 
 async def test_a_refresh_is_no_proof_of_the_password(aging: Aging) -> None:
-    """Whoever stole a refresh token gets no recent password from it, even right after the owner has confirmed it."""
+    """A stolen refresh token gives no recent password, even right after the owner has confirmed it."""
     _, tokens = await aging.join()
     confirmed = await aging.ask("POST", "/me/verify", {"password": PASSWORD}, tokens.account)
     assert confirmed.status == 200

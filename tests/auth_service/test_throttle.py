@@ -568,7 +568,7 @@ async def test_the_holder_of_many_ipv6_networks_is_one_client(auth: Auth, step: 
 
 
 async def test_registrations_are_counted_by_the_wider_ipv6_networks_too(auth: Auth) -> None:
-    """Whoever has used up the registrations of a /48 can't go on from its next /64."""
+    """Once the registrations of a /48 are used up, its next /64 has none left either."""
     key = _key("register", "2001:db8:77::/48")
     await auth.database.execute(
         "INSERT INTO attempts VALUES ($1, 'register', 199, now() + interval '15 minutes', '-infinity')", key

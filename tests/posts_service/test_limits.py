@@ -91,7 +91,7 @@ async def test_postgres_finds_no_more_words_than_were_counted(board: Board) -> N
 
 @asynccontextmanager
 async def no_answers_from(board: Board) -> AsyncIterator[None]:
-    """Whoever reads posts waits: a search that takes very long."""
+    """Makes every search of posts take very long."""
     async with board.database() as connection, connection.transaction():
         await connection.execute("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
         yield
