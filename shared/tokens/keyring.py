@@ -198,8 +198,8 @@ class Keyring:
         common = set(keys.kids) & set(self._apart_from.current.kids) if self._apart_from is not None else set()
         if common:
             raise StartupError(
-                f"the key {min(common)} is in two keyrings that must not share one: a service with the one could sign for "
-                f"the other; {_REMEDY}"
+                f"the key {min(common)} is in two keyrings that must not share one, because a service with one of them "
+                f"could sign for the other; {_REMEDY}"
             )
 
     async def _watch(self) -> None:
