@@ -40,7 +40,8 @@ LISTS = 3
 SMALL_POSTS = 10_003
 SMALL_BODY = "a " * 255
 LARGE_POSTS = 101
-LARGE_BODY = "0123456789" * 10_000
+LARGE_BODIES = {"ASCII": "0123456789" * 10_000, "owls": "🦉" * 100_000, "escapes": "\1" * 100_000}
+"""The largest posts in characters, in bytes and as JSON."""
 
 SEARCHES = ('"a a a a b" "a a a a c"', '-"a a a a a" -"a a a a a"', '"a a a a b" or "a a a a c"', '"b a a a a" -"a c"')
 """Searches that compare as many positions as the limits allow, in every post, and find none."""
@@ -62,15 +63,19 @@ def main() -> None:
         )
         try:
             service_process.wait_until_ready([service])
-            asyncio.run(add_posts(postgres.url()))
-            is_good = measure(service, person(keyring).token, person(keyring).token)
+            hostile, other = person(keyring).token, person(keyring).token
+            asyncio.run(add_posts(postgres.url(), SMALL_BODY, SMALL_POSTS))
+            is_good = measure_searches(service, hostile, other)
+            for name, body in LARGE_BODIES.items():
+                asyncio.run(add_posts(postgres.url(), body, LARGE_POSTS))
+                is_good &= measure_lists(service, hostile, name)
         finally:
             service_process.stop([service])
     sys.exit(not is_good)
 
 
-def measure(service: Service, hostile: str, other: str) -> bool:
-    """Measure in rounds, and print; return whether the aims are met."""
+def measure_searches(service: Service, hostile: str, other: str) -> bool:
+    """Measure in rounds, and print; return whether the aim is met."""
     probe(service, other, PROBE_SECONDS)  # fills caches
     idle, busy, answers = [], [], Counter[str]()
     with hostile_clients(service, hostile) as clients:
@@ -86,11 +91,18 @@ def measure(service: Service, hostile: str, other: str) -> bool:
     print(f"GET /posts/{{id}}, under {CLIENTS} searches: p99 {listed(busy)} ms, median {statistics.median(busy):.2f}")
     print(f"  the searches were answered {', '.join(f'{code}: {count}' for code, count in sorted(answers.items()))}")
     print(f"  {ratio:.2f} times as long; aim: less than {SLOWER:g}")
+    return ratio < SLOWER
 
+
+def measure_lists(service: Service, hostile: str, name: str) -> bool:
+    """Measure, and print; return whether the aim is met."""
     before = service.process.memory_info().rss / 2**20
-    memory = asyncio.run(memory_under_lists(service, hostile)) / 2**20
-    print(f"memory before {before:.0f} MiB, under {CLIENTS} lists of large posts {memory:.0f} MiB; aim: {MEBIBYTES:g}")
-    return ratio < SLOWER and memory < MEBIBYTES
+    most = asyncio.run(memory_under_lists(service, hostile)) / 2**20
+    print(
+        f"memory under {CLIENTS} lists of the largest posts, {name}: {most:.0f} MiB, {before:.0f} before; aim: less"
+        f" than {MEBIBYTES:g}"
+    )
+    return most < MEBIBYTES
 
 
 def probe(service: Service, token: str, seconds: float) -> Sequence[float]:
@@ -199,16 +211,15 @@ def session(token: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0))
 
 
-async def add_posts(url: str) -> None:
-    """Write the posts into the table, the large ones last."""
+async def add_posts(url: str, body: str, posts: int) -> None:
+    """Write the same post many times into the table."""
     connection = await asyncpg.connect(url)
-    for body, count in ((SMALL_BODY, SMALL_POSTS), (LARGE_BODY, LARGE_POSTS)):
-        await connection.execute(
-            "INSERT INTO posts (author_id, author_name, title, body, tags)"
-            " SELECT gen_random_uuid(), 'Ada', 'A title', $1, '{}' FROM generate_series(1, $2::int)",
-            body,
-            count,
-        )
+    await connection.execute(
+        "INSERT INTO posts (author_id, author_name, title, body, tags)"
+        " SELECT gen_random_uuid(), 'Ada', 'A title', $1, '{}' FROM generate_series(1, $2::int)",
+        body,
+        posts,
+    )
     await connection.execute("VACUUM ANALYZE posts")
     await connection.close()
 

@@ -68,7 +68,7 @@ WITH {TAKEN}, removed AS (
 SELECT (SELECT count(*) FROM removed) FROM taken
 """
 
-SEARCH_SHARE = 4
+SEARCH_SHARE = 8
 """Searches may use one connection in this many: they take long, and reading and writing must go on."""
 
 SEARCH_TURN_SECONDS = 1.0
