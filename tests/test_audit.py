@@ -33,6 +33,7 @@ def test_each_package_is_pinned_with_hashes(file: Path) -> None:
 
 
 @pytest.mark.parametrize("service", ["auth_service", "posts_service"])
+@pytest.mark.slow
 def test_no_service_imports_what_python_jose_brings_along(service: str) -> None:
     """Neither service loads ecdsa, rsa or pyasn1, or the parts of python-jose that use them."""
     code = f"import sys, {service}.__main__; print(sorted(set({UNUSED}) & set(sys.modules)))"

@@ -108,8 +108,8 @@ async def test_a_crowd_from_one_address_keeps_nobody_out(auth: Auth) -> None:
     hashes = await auth.database.fetch("SELECT password_hash, email FROM users")
     turns = [{row["password_hash"]: row["email"] for row in hashes}[text] for text in auth.hasher.checked]
     await asyncio.gather(*crowd)
-    # the fourth turn is the victim's; a few of the crowd may overtake while its rows are read, and in the order of arrival
-    # it would come after all of them
+    # the fourth turn is the victim's; a few of the crowd may overtake while its rows are read, and in the order of
+    # arrival it would come after all of them
     assert turns.index(email) < (80 - refused) // 2
     answers = [task.result() for task in crowd]
     assert [reply.status for reply in answers if reply.status == 503] == [503] * refused

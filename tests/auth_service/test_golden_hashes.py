@@ -27,6 +27,7 @@ def reads_all(entry: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: f"{entry['format']}, cost {entry['cost']}")
+@pytest.mark.slow
 async def test_a_stored_hash_is_still_right(hasher: PasswordHasher, entry: dict[str, Any]) -> None:
     """The password is right and others are wrong; what isn't today's format and cost is outdated."""
     password = entry["password"]

@@ -207,6 +207,7 @@ def test_the_famous_example_stands_nowhere() -> None:
     assert famous not in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_generated_passwords_are_always_good() -> None:
     """Passwords as the console generates them are far from the limit, whatever the syllables are."""
     source = (ROOT / "console" / "page" / "step_sign_in.js").read_text(encoding="utf-8")

@@ -139,6 +139,7 @@ async def test_fifty_at_once_get_one_successor(database_url: str, keyring_file: 
         assert len(set(seen)) == 101
 
 
+@pytest.mark.slow
 async def test_fifty_at_once_over_http_and_two_replicas(database_url: str, keyring_file: Path) -> None:
     """Fifty simultaneous refreshes over two replicas give one successor; so does a second wave with both tokens."""
     async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:

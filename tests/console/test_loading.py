@@ -8,6 +8,8 @@ from playwright.async_api import Browser, Route, expect
 from tests.console.screen import screen
 from tests.console.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [{"number": number, "name": f"Check {number}", "sentence": f"Rule {number}."} for number in range(1, 15)]
 
 

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from dev import service_process as processes
 from tests.console import stage
 from tests.console.screen import screen
 from tests.postgres import Server
+
+pytestmark = pytest.mark.slow
 
 SILENT = re.compile("No response from auth.*make start-auth.*The posts service still accepts your token")
 

@@ -142,6 +142,7 @@ def test_an_invalid_gallery_is_refused(tmp_path: Path, text: str | None) -> None
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_sigterm() -> None:
     """`python -m console serve` serves until SIGTERM and exits with 0; if its port is taken, it exits with one line."""
     port = processes.free_port()

@@ -46,6 +46,7 @@ def test_an_old_python_can_parse_the_file() -> None:
     ast.parse((ROOT / "dev/environment.py").read_text(), feature_version=(3, 6))
 
 
+@pytest.mark.slow
 def test_the_readme_shows_the_printed_lines(project: Path) -> None:
     """The README shows the lines of a first `make run`, apart from numbers and the path of Python."""
 
@@ -84,6 +85,7 @@ def test_a_changed_lock_file_is_installed_into_the_environment(
     assert (project / ".venv" / "trace").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_installation_is_reported_and_repeated(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """If pip fails, its output is shown, the environment is kept, and the next call tries again."""
     (project / "requirements" / "dev.txt").write_text("./not-here --hash=sha256:" + "0" * 64 + "\n")
@@ -97,6 +99,7 @@ def test_a_failing_installation_is_reported_and_repeated(project: Path, capfd: p
 
 
 @pytest.mark.parametrize("change", ["moved", "another Python"])
+@pytest.mark.slow
 def test_an_environment_that_does_not_fit_is_replaced(
     project: Path, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:

@@ -32,6 +32,7 @@ def modes(path: Path) -> dict[Path, int]:
     return {each: stat.S_IMODE(each.stat().st_mode) for each in (path, *path.parents)}
 
 
+@pytest.mark.slow
 async def test_any_path_will_do(folder: Path) -> None:
     """A path may have blanks, punctuation, and more characters than the path of a socket."""
     deep = folder / "blank, comma & 'quotes'" / ("x" * 90) / "postgres"
@@ -47,6 +48,7 @@ async def test_any_path_will_do(folder: Path) -> None:
         assert running(deep) is None
 
 
+@pytest.mark.slow
 def test_a_stopped_server_leaves_no_socket_folder(folder: Path) -> None:
     """The socket's folder is removed by a stop, even one from elsewhere after the server was killed."""
     with Postgres(folder / "postgres", durable=False).started() as server:
@@ -57,6 +59,7 @@ def test_a_stopped_server_leaves_no_socket_folder(folder: Path) -> None:
         assert not sockets.exists()
 
 
+@pytest.mark.slow
 def test_it_starts_although_another_process_has_the_old_pid(folder: Path) -> None:
     """A pid file that a killed server left does not prevent a start, even if another process has that pid by now."""
     with Postgres(folder / "postgres", durable=False).started() as server:
@@ -102,6 +105,7 @@ def test_a_closed_parent_is_named(folder: Path) -> None:
     assert modes(server.data) == before
 
 
+@pytest.mark.slow
 def test_programs_that_are_closed_to_others_are_copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No mode is changed if others can't enter the virtual environment; root's Postgres runs from a copy."""
     installed = postgres._package()

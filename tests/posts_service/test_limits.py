@@ -98,6 +98,7 @@ async def no_answers_from(board: Board) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("query", ["?q=word", "?tag=word"])
+@pytest.mark.slow
 async def test_a_search_that_takes_long_is_cancelled(database_url: str, board: Board, query: str) -> None:
     """After a second it is 503 search_too_expensive, with the next step; Postgres has stopped working on it by then."""
     async with limited(replace(board, database_url=database_url)) as here:
@@ -113,6 +114,7 @@ async def test_a_search_that_takes_long_is_cancelled(database_url: str, board: B
         assert (await here.call("GET", ada, query)).status == 200
 
 
+@pytest.mark.slow
 async def test_searches_leave_connections_to_others(database_url: str, board: Board) -> None:
     """While a dozen searches take as long as they may, others get a connection at once; searches wait for a second."""
     async with limited(replace(board, database_url=database_url), database_connections=4) as here:
@@ -130,6 +132,7 @@ async def test_searches_leave_connections_to_others(database_url: str, board: Bo
         assert all(int(reply.headers["Retry-After"]) == 1 for reply in replies)
 
 
+@pytest.mark.slow
 async def test_a_list_without_a_search_is_not_limited_like_one(database_url: str, board: Board) -> None:
     """The list of all posts, and an author's, wait as long as any other request."""
     async with limited(replace(board, database_url=database_url)) as here:

@@ -77,6 +77,7 @@ async def test_a_connection_without_a_request_is_closed(sent: bytes) -> None:
         trickling.cancel()
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_is_kept_until_a_head_begins() -> None:
     """A connection that has sent a request may be silent for longer, but must finish the next head in time."""
     async with serving() as port, connected(port) as (reader, writer):
@@ -87,6 +88,7 @@ async def test_an_idle_connection_is_kept_until_a_head_begins() -> None:
         assert await asyncio.wait_for(reader.read(), HEAD_SECONDS * 4) == b""
 
 
+@pytest.mark.slow
 async def test_a_slow_body_is_not_a_slow_head() -> None:
     """The limit is for the head: a body may take longer."""
     async with serving() as port, connected(port) as (reader, writer):
