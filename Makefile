@@ -42,7 +42,7 @@ test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, o
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-test-fast: ## all tests but the slow ones, in half a minute
+test-fast: ## all tests but the slow ones, in about a minute
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' $(ARGS)
 
