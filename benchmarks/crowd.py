@@ -7,19 +7,15 @@ again and again. Aim: all succeed, with a p99 under 2 s. On a busy machine, comp
 
 import asyncio
 import json
-import tempfile
 import time
 from collections import Counter
 from http import HTTPStatus
-from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 import asyncpg
 
-from benchmarks.logins import COST, PASSWORD, spread
-from dev import service_process
-from dev.postgres import temporary
+from benchmarks.logins import COST, PASSWORD, auth_on_new_database, spread
 from tests.auth_service.hashing import CountingHasher
 
 CROWD = 80
@@ -33,26 +29,8 @@ CROWDED_SECONDS = 0.5
 
 def main() -> None:
     """Measure and print."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryFile() as log,
-        temporary(durable=True) as postgres,
-    ):
-        keyring = Path(folder) / "keyring.json"
-        service_process.new_keyrings(keyring)
-        service = service_process.start(
-            "auth",
-            port=service_process.free_port(),
-            database_url=postgres.url(),
-            keyring=keyring,
-            more={"TRUSTED_PROXIES": "1", "BCRYPT_COST": str(COST)},
-            log=log,
-        )
-        try:
-            service_process.wait_until_ready([service])
-            asyncio.run(measure(service.url, postgres.url()))
-        finally:
-            service_process.stop([service])
+    with auth_on_new_database() as (service, database_url):
+        asyncio.run(measure(service.url, database_url))
 
 
 async def measure(url: str, database_url: str) -> None:

@@ -14,8 +14,9 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import ip_network
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -49,6 +50,14 @@ Probes = dict[str, list[float]]
 
 def main() -> None:
     """Run the benchmark on a new service and database."""
+    with auth_on_new_database() as (service, database_url):
+        asyncio.run(add_users(database_url))
+        measure(service)
+
+
+@contextmanager
+def auth_on_new_database() -> Iterator[tuple[Service, str]]:
+    """Run an auth service with bcrypt at cost 12, behind one proxy; yields it and the URL of its database."""
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as log,
@@ -66,8 +75,7 @@ def main() -> None:
         )
         try:
             service_process.wait_until_ready([service])
-            asyncio.run(add_users(postgres.url()))
-            measure(service)
+            yield service, postgres.url()
         finally:
             service_process.stop([service])
 

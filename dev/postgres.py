@@ -201,7 +201,7 @@ class Postgres:
 def temporary(parent: Path | None = None, *, durable: bool = False) -> Iterator[Postgres]:
     """Run a server on a temporary data folder for the duration of the block; `parent` is where to make the folder."""
     usual = parent or Path(tempfile.gettempdir())
-    folder = new_folder(Path("/tmp") if closed_folders(usual) else usual)  # noqa: S108
+    folder = new_folder(Path("/tmp") if closed_folders(usual) else usual)  # noqa: S108  its name is random
     try:
         with Postgres(folder / "postgres", durable=durable).started() as server:
             yield server

@@ -115,8 +115,7 @@ class Protocol(RequestHandler):
         else:
             _log.info("malformed HTTP: %s", type(exc).__name__, extra={"request_id": request_id})
         answer = problems.answer(error, request_id)
-        # aiohttp treats what it can't parse as HTTP/1.0
-        request._version = HttpVersion11  # noqa: SLF001
+        request._version = HttpVersion11  # noqa: SLF001  aiohttp answers what it can't parse as HTTP/1.0
         response = _Nameless(
             status=answer.status, headers={**answer.headers, REQUEST_ID_HEADER: request_id}, body=answer.body
         )

@@ -102,7 +102,7 @@ def run(words: list[str], given: bytes, environ: dict[str, str]) -> dict[str, An
             status = end.code if isinstance(end.code, int) else 1
             if isinstance(end.code, str):
                 print(end.code, file=errors)
-        except BaseException:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001  the interpreter, too, ends with status 1 whatever it was
             status = 1
             traceback.print_exc()
     return {"status": status, "output": output.getvalue(), "errors": errors.getvalue()}

@@ -183,7 +183,7 @@ async def test_a_password_is_not_taken_from_the_command_line(database_url: str, 
         assert said.errors.startswith("usage: python -m auth_service")
         assert "Traceback" not in said.errors
     connection = await asyncpg.connect(database_url)
-    assert await connection.fetchval("SELECT to_regclass('users')") is None, "the database was never opened"
+    assert await connection.fetchval("SELECT to_regclass('users')") is None, "tables were made"
     await connection.close()
 
 

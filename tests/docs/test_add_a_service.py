@@ -109,7 +109,7 @@ async def until_ready(notes: Notes, process: subprocess.Popen[bytes]) -> None:
     """Wait until the service is ready."""
     async with asyncio.timeout(START_SECONDS):
         while True:
-            assert process.poll() is None, (notes.keyring.with_name("notes.log")).read_text()
+            assert process.poll() is None, notes.keyring.with_name("notes.log").read_text()
             try:
                 if (await notes.pair.call("GET", f"{notes.url}/health/ready")).status == 200:
                     return
