@@ -32,6 +32,7 @@ export function setUpPosts() {
   /** Load the first page or, with a cursor, append the next one. Return the call without reporting it. */
   async function load(cursor = null, automatic = false) {
     const number = ++latest;
+    if (!cursor) setVisible(more, false); // its cursor belongs to the filter of the list that is being replaced
     const answered = await send("GET", path(cursor), { automatic, isValid: isPage });
     if (number !== latest || !session()) return answered; // replaced by a later request, or signed out
     if (succeeded(answered)) {

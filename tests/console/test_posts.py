@@ -1,7 +1,9 @@
 """Step 3: reading, searching, writing, editing and deleting posts, whose content is always shown as text."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.api_client import new_email
 from tests.console.screen import Screen, screen
@@ -124,3 +126,22 @@ async def test_search_and_pages(shown: Screen) -> None:
     await shown["#q"].fill("nothing like it")
     await shown["#find"].click()
     await expect(shown["#posts-count"]).to_have_text("No posts match your search.")
+
+
+async def test_a_list_that_is_being_replaced_has_no_next_page(shown: Screen) -> None:
+    """While a new filter loads, "more" is hidden: its cursor belongs to the old filter, and posts would refuse it."""
+    await shown.register()
+    for number in range(6):
+        await shown.write(f"Number {number}", "held back")
+    await expect(shown["#more"]).to_be_visible()
+    answer = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await answer.wait()
+        await route.continue_()
+
+    await shown.page.route("**/posts?*author=me*", hold)
+    await shown["#mine"].check()
+    await expect(shown["#more"]).to_be_hidden()
+    answer.set()
+    await expect(shown["#more"]).to_be_visible()
