@@ -42,7 +42,7 @@ test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, o
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-test-fast: ## all tests but the slow ones, in about a minute
+test-fast: ## all tests but the slow ones, in about half a minute
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not slow' $(ARGS)
 

@@ -113,6 +113,7 @@ class Osv(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_the_api_is_asked_for_all_packages_at_once() -> None:
     """OSV's API gets one request for the names and versions, and one for each advisory."""
     with HTTPServer(("127.0.0.1", 0), Osv) as server:
@@ -150,6 +151,7 @@ def test_a_new_advisory_fails_and_an_explained_one_does_not(tmp_path: Path) -> N
     assert "NEW: It is bad" in new.stdout
 
 
+@pytest.mark.slow
 def test_without_data_nothing_is_said_to_be_fine(tmp_path: Path) -> None:
     """If the advisories can't be read, the command fails and says so."""
     (tmp_path / "broken.zip").write_text("no zip")

@@ -20,6 +20,7 @@ def test_the_backend_is_the_one_that_was_asked_for(backend: str) -> None:
     assert BACKENDS["python-jose"]("", SECRET).sign.__module__.startswith("jose.backends")
 
 
+@pytest.mark.slow
 @given(secret=st.binary(min_size=32, max_size=128), message=st.binary(max_size=200), noise=st.binary(max_size=64))
 def test_both_compute_the_same(secret: bytes, message: bytes, noise: bytes) -> None:
     """Each library signs as the other does and verifies what the other signed, and neither verifies anything else."""

@@ -31,6 +31,7 @@ claims = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(changes=claims, age=st.integers(0, 800), fraction=st.sampled_from([0, 0.5]))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

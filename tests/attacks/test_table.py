@@ -93,6 +93,7 @@ def test_characters_that_no_header_can_carry(verifier: Verifier, character: str,
     )
 
 
+@pytest.mark.slow
 def test_the_parts_of_python_jose_that_are_not_needed_stay_out() -> None:
     """Neither service ever imports jose.jwe or jose.jwt."""
     code = (

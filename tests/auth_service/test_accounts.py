@@ -55,6 +55,7 @@ async def test_letters_that_only_fold_alike_are_other_accounts(pair: Pair, first
         assert me.body["id"] == account.body["id"]
 
 
+@pytest.mark.slow
 async def test_accounts_with_a_folded_key_get_the_new_one(database_url: str, keyring_file: Path) -> None:
     """An account whose stored key was case folded is found by its own address after the next start, and only by that.
 

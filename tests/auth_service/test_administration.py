@@ -102,6 +102,7 @@ async def test_the_life_of_an_account(own_auth: Auth, database_url: str, operato
     ]
 
 
+@pytest.mark.slow
 async def test_the_list_is_whole(own_auth: Auth, database_url: str, operator: Operator) -> None:
     """Every account is listed once, however many there are."""
     await own_auth.database.execute(

@@ -174,6 +174,7 @@ async def test_what_is_refused_is_not_recorded_as_done(own_auth: Auth) -> None:
     assert await recorded(own_auth, since) == []
 
 
+@pytest.mark.slow
 async def test_without_its_event_nothing_is_done(own_auth: Auth) -> None:
     """If its event can't be written, the action is not done either: both are in one transaction."""
     auth = own_auth

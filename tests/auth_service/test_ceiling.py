@@ -71,6 +71,7 @@ async def test_after_a_hundred_failures_an_account_is_closed(auth: Auth) -> None
     await fail(auth, new_email(), new_address())
 
 
+@pytest.mark.slow
 async def test_time_does_not_open_it(auth: Auth, database_url: str) -> None:
     """Windows end and sweeps come, and the account is closed still, years later."""
     email = new_email()
@@ -82,6 +83,7 @@ async def test_time_does_not_open_it(auth: Auth, database_url: str) -> None:
     assert_closed(await guess(auth, email, new_address(), PASSWORD))
 
 
+@pytest.mark.slow
 async def test_patience_does_not_help(auth: Auth, database_url: str) -> None:
     """Failures with months in between, and sweeps, are a row still; after a year of rest they are forgotten."""
     email = new_email()
@@ -97,6 +99,7 @@ async def test_patience_does_not_help(auth: Auth, database_url: str) -> None:
     assert await row_of(auth, "ceiling", email) is None
 
 
+@pytest.mark.slow
 async def test_a_log_in_ends_the_row(auth: Auth) -> None:
     """A success, from wherever, starts the count anew."""
     email, home = new_email(), new_address()
@@ -107,6 +110,7 @@ async def test_a_log_in_ends_the_row(auth: Auth) -> None:
     assert (await row_of(auth, "ceiling", email))["failures"] == 0
 
 
+@pytest.mark.slow
 async def test_a_known_network_is_not_affected_and_opens_it(auth: Auth) -> None:
     """Where the owner has signed in before, they can sign in, which opens the account for all networks."""
     email, home = new_email(), new_address()
@@ -119,6 +123,7 @@ async def test_a_known_network_is_not_affected_and_opens_it(auth: Auth) -> None:
     assert (await guess(auth, email, new_address(), PASSWORD)).status == 200
 
 
+@pytest.mark.slow
 async def test_a_known_network_has_a_ceiling_of_its_own(auth: Auth) -> None:
     """Someone who guesses from a network that the account knows has a hundred failures, then it knows it no more.
 
@@ -138,6 +143,7 @@ async def test_a_known_network_has_a_ceiling_of_its_own(auth: Auth) -> None:
     assert (await guess(auth, email, home, PASSWORD)).status == 200
 
 
+@pytest.mark.slow
 async def test_a_new_password_opens_it(auth: Auth) -> None:
     """A password that the operator sets opens the account, and the failures are forgotten."""
     member = await auth.join()
@@ -149,6 +155,7 @@ async def test_a_new_password_opens_it(auth: Auth) -> None:
     assert_closed(await guess(auth, member.email, new_address()))
 
 
+@pytest.mark.slow
 async def test_a_new_account_is_open(auth: Auth) -> None:
     """Nobody can close an address before it is registered; a registration that is refused opens nothing."""
     email = new_email()
@@ -160,6 +167,7 @@ async def test_a_new_account_is_open(auth: Auth) -> None:
     assert_closed(await guess(auth, email, new_address(), PASSWORD))
 
 
+@pytest.mark.slow
 async def test_it_is_recorded_once(auth: Auth) -> None:
     """The audit table says when an account was closed, once, and from where the last guess came."""
     account = await auth.register(email := new_email())
@@ -171,6 +179,7 @@ async def test_it_is_recorded_once(auth: Auth) -> None:
     assert (event["user_id"], str(event["address"])) == (UUID(account.body["id"]), "192.0.2.99")
 
 
+@pytest.mark.slow
 async def test_an_unknown_account_is_closed_alike(auth: Auth) -> None:
     """Whether the account exists can't be told: every answer up to the ceiling and beyond is the same."""
     known, unknown = new_email(), new_email()

@@ -91,6 +91,7 @@ async def test_a_turn_is_not_lost_by_those_who_leave() -> None:
         assert not queue._waiting
 
 
+@pytest.mark.slow
 async def test_a_crowd_from_one_address_keeps_nobody_out(auth: Auth) -> None:
     """While one address sends 80 log-ins with the right password, somebody elsewhere does not wait for all of them."""
     own, email, crowded = new_email(), new_email(), new_address()
@@ -117,6 +118,7 @@ async def test_a_crowd_from_one_address_keeps_nobody_out(auth: Auth) -> None:
     assert all(int(reply.headers["Retry-After"]) > 0 for reply in answers if reply.status != 200)
 
 
+@pytest.mark.slow
 async def test_those_who_guess_at_an_account_take_few_turns(auth: Auth) -> None:
     """Of many networks that try one account at once, a few wait for a turn; the owner is not one of them at home."""
     email, home = new_email(), new_address()

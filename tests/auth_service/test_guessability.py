@@ -116,6 +116,7 @@ async def test_every_way_to_set_a_password_asks(auth: Auth) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_nobody_computes_estimates_past_the_throttle(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused password counts as a registration of its network; after so many, none is estimated."""
     seen = list[str]()
@@ -136,6 +137,7 @@ async def test_nobody_computes_estimates_past_the_throttle(auth: Auth, monkeypat
     assert len(seen) == REGISTRATIONS[0].failures
 
 
+@pytest.mark.slow
 async def test_the_event_loop_goes_on_during_an_estimate(auth: Auth) -> None:
     """While the dearest passwords are estimated, the service answers others within a fraction of a second."""
     random_signs = random.Random(3)  # noqa: S311  no secret
@@ -170,6 +172,7 @@ def test_what_comes_after_the_part_that_is_seen_makes_no_password_weaker() -> No
     assert len(EXAMPLE) < LONGEST_SEEN
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text(max_size=300), st.lists(st.text(max_size=50), max_size=4))
 def test_every_text_has_an_estimate(password: str, words: list[str]) -> None:

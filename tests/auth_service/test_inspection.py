@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from auth_service.inspection import explain
 from shared.tokens.keyring import Keyring
 from shared.tokens.verifier import Verifier
@@ -57,6 +59,7 @@ def test_control_characters_are_escaped() -> None:
     assert text.encode()
 
 
+@pytest.mark.slow
 async def test_the_command_reads_a_token_from_standard_input(tmp_path: Path, operator: Operator) -> None:
     """A token can come from standard input, where no process list shows it, with or without a key file."""
     file = tmp_path / "keyring.json"

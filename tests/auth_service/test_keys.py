@@ -147,6 +147,7 @@ def test_no_key_is_lost_when_many_are_added_at_once(file: Path) -> None:
     assert len(keys.read(file).kids) == 13
 
 
+@pytest.mark.slow
 async def test_the_commands_print_kids_and_never_keys(tmp_path: Path, operator: Operator) -> None:
     """Commands print key ids; the keys themselves are only in the file."""
     file = tmp_path / "keyring.json"
@@ -163,6 +164,7 @@ async def test_the_commands_print_kids_and_never_keys(tmp_path: Path, operator: 
     assert not any(secret in everything for secret in secrets_in(file))
 
 
+@pytest.mark.slow
 async def test_promote_needs_ready_urls_or_force(file: Path, operator: Operator) -> None:
     """Without `--ready` or `--force`, promote changes nothing."""
     kid = keys.add(file)

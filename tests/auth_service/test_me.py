@@ -131,6 +131,7 @@ async def test_a_new_password_keeps_to_the_rules(auth: Auth, new: str, code: str
     assert (await auth.login(member.email)).status == 200
 
 
+@pytest.mark.slow
 async def test_of_two_new_passwords_at_once_one_counts(auth: Auth) -> None:
     """Of several simultaneous changes, all with the right password, one succeeds and the others get 403."""
     for _ in range(5):

@@ -153,6 +153,7 @@ async def test_an_admin_ends_the_sessions_of_a_user(auth: Auth) -> None:
     assert says(unknown) == (404, "not_found")
 
 
+@pytest.mark.slow
 async def test_the_limit_of_sessions_leaves_an_event(own_auth: Auth) -> None:
     """The session that gives way to the 51st is recorded, and an expired one is not."""
     member = await own_auth.join()

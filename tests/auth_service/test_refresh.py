@@ -210,6 +210,7 @@ async def test_a_secret_made_up_for_a_known_family_counts_as_reuse(auth: Auth) -
     assert says(await auth.refresh(tokens.refresh)) == INVALID
 
 
+@pytest.mark.slow
 async def test_thief_and_owner_at_once(database_url: str, keyring_file: Path) -> None:
     """When the old and the current token are used at once, one answer says reused, and then no token works."""
     async with alone(database_url, keyring_file, database_connections=20) as auth:
@@ -351,6 +352,7 @@ async def _assert_unreadable(auth: Auth, session: UUID, tokens: list[str]) -> No
                 assert written.rstrip("=").lower() not in text.lower()
 
 
+@pytest.mark.slow
 async def test_a_dump_and_the_shared_secret_make_no_token(auth: Auth, keyring_file: Path) -> None:
     """No refresh token can be derived from a session's row and the signing key, even during the grace period."""
     first = (await auth.join()).tokens

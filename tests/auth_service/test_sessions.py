@@ -64,6 +64,7 @@ async def test_a_disabled_account_is_answered_like_a_wrong_password(database_url
         assert right.body | {"request_id": ""} == wrong.body | {"request_id": ""}
 
 
+@pytest.mark.slow
 async def test_the_oldest_session_gives_way(database_url: str, keyring_file: Path) -> None:
     """A user has at most 50 sessions; one more log-in ends the oldest session and no other."""
     async with served(auth_app(database_url, keyring_file)) as auth, ClientSession() as http:
@@ -91,6 +92,7 @@ async def test_log_ins_at_once_do_not_pass_the_limit(own_auth: Auth) -> None:
         assert {UUID(claims_of(tokens.signed.account)["sid"]) for tokens in opened} < left
 
 
+@pytest.mark.slow
 async def test_the_session_that_gives_way_is_the_one_unused_longest(own_auth: Auth) -> None:
     """The session that was not used for the longest time is ended; an expired one goes first."""
     member = await own_auth.join()
@@ -363,6 +365,7 @@ async def test_signing_out_everywhere_ends_all_of_the_user_and_none_of_others(au
     assert (await auth.me((await auth.sign_in(member.email)).account)).status == 200
 
 
+@pytest.mark.slow
 async def test_signing_out_everywhere_while_everything_refreshes(database_url: str, keyring_file: Path) -> None:
     """A refresh in progress doesn't bring back a session that is ended in the meantime."""
     async with alone(database_url, keyring_file, database_connections=20) as auth:

@@ -96,6 +96,7 @@ async def test_one_replica_sweeps_at_a_time(auth: Auth, replicas: list[SweepStor
     assert await count(auth) == 1
 
 
+@pytest.mark.slow
 async def test_replicas_that_sweep_at_once_do_not_disturb_each_other(auth: Auth, databases: list[Database]) -> None:
     """Two replicas sweep until nothing is left while users log in, refresh and log out, and nothing fails."""
     member = await auth.join()

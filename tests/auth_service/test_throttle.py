@@ -256,6 +256,7 @@ async def test_an_account_has_a_slower_cap_over_all_networks(auth: Auth) -> None
     assert wait_of(await guess(auth, email, new_address()))
 
 
+@pytest.mark.slow
 async def test_nobody_is_locked_out_by_hundreds_of_networks(auth: Auth) -> None:
     """While hundreds of networks guess at an account, its owner can always log in from a known network."""
     email, home = new_email(), new_address()
@@ -307,6 +308,7 @@ async def test_a_network_is_known_for_ninety_days(auth: Auth) -> None:
     assert wait_of(await guess(auth, email, network, PASSWORD))
 
 
+@pytest.mark.slow
 async def test_a_network_has_fifty_failures(auth: Auth) -> None:
     """After 50 failures at any accounts, a network waits for the rest of the 15 minutes; other networks don't.
 
@@ -331,6 +333,7 @@ async def test_a_network_has_fifty_failures(auth: Auth) -> None:
     assert (await guess(auth, email, network, PASSWORD)).status == 200
 
 
+@pytest.mark.slow
 async def test_a_network_has_fifty_registrations(auth: Auth, hashed: list[str]) -> None:
     """A network can register 50 times in 15 minutes; a taken address counts, an invalid request doesn't."""
     network = new_address()
@@ -444,6 +447,7 @@ async def test_of_a_thousand_parallel_tries_five_are_hashed(database_url: str, k
     assert answers[0::2].count(429) > 20 < answers[1::2].count(429)
 
 
+@pytest.mark.slow
 async def test_four_parallel_failures_cause_no_wait(database_url: str, keyring_file: Path) -> None:
     """Four simultaneous attempts count as four failures, so none of them has to wait."""
     async with alone(database_url, keyring_file, CountingHasher(threads=4)) as auth:
@@ -453,6 +457,7 @@ async def test_four_parallel_failures_cause_no_wait(database_url: str, keyring_f
             assert [reply.status for reply in answers] == [401] * 4
 
 
+@pytest.mark.slow
 async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyring_file: Path) -> None:
     """Tries that wait for a turn don't count yet: many can sign in at once from one network.
 
@@ -555,6 +560,7 @@ async def test_one_account_is_tried_from_one_ipv6_64(auth: Auth) -> None:
     await fail(auth, email, "2001:db8:1:3::1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "failures"), [(0, 50), (1, 100), (0x100, 200)])
 async def test_the_holder_of_many_ipv6_networks_is_one_client(auth: Auth, step: int, failures: int) -> None:
     """A /64 has 50 failures in 15 minutes, a /56 has 100 and a /48 has 200, at whatever accounts; others go on."""

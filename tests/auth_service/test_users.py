@@ -65,6 +65,7 @@ async def test_users_of_one_moment_are_neither_skipped_nor_repeated(own_auth: Au
         assert set(found) == ids
 
 
+@pytest.mark.slow
 async def test_newcomers_do_not_disturb_a_walk(own_auth: Auth) -> None:
     """While others register, a walk through the pages finds every earlier user, and no user twice."""
     admin = await own_auth.join(role="admin")
@@ -264,6 +265,7 @@ async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
         assert says(await auth.refresh(tokens.refresh)) == INVALID
 
 
+@pytest.mark.slow
 async def test_log_ins_during_a_disabling_leave_no_session(own_auth: Auth) -> None:
     """Log-ins that are in progress while their user is disabled leave no session."""
     await own_auth.join(role="admin")

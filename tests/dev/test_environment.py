@@ -57,12 +57,14 @@ def test_the_readme_shows_the_printed_lines(project: Path) -> None:
     assert shapes((ROOT / "README.md").read_text()) == shapes((project / "printed.txt").read_text())
 
 
+@pytest.mark.slow
 def test_an_unfinished_environment_is_replaced(project: Path) -> None:
     """An environment whose creation was killed is created afresh."""
     assert (project / ".venv" / "bin" / "python").exists()
     assert not (project / ".venv" / "left.txt").exists()
 
 
+@pytest.mark.slow
 def test_nothing_happens_while_the_lock_file_is_unchanged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second call does nothing, and an environment for test.txt satisfies dev.txt as well."""
     before = (project / ".venv" / STAMP).stat().st_mtime_ns
@@ -72,6 +74,7 @@ def test_nothing_happens_while_the_lock_file_is_unchanged(project: Path, capsys:
     assert (project / ".venv" / STAMP).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_changed_lock_file_is_installed_into_the_environment(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,7 @@ def test_other_files_are_not_touched(folder: Path) -> None:
     assert (folder / "postgres" / "thesis.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_start_shows_the_log(folder: Path) -> None:
     """If Postgres does not start, the error quotes what it says about that."""
     server = Postgres(folder / "postgres", durable=False)
@@ -93,6 +94,7 @@ def test_a_failing_start_shows_the_log(folder: Path) -> None:
     assert running(server.data) is None
 
 
+@pytest.mark.slow
 def test_a_closed_parent_is_named(folder: Path) -> None:
     """No mode is changed so that root's Postgres can reach existing data; the error names the closed folder."""
     server = Postgres(folder / "parent" / "postgres", durable=False)
@@ -122,6 +124,7 @@ def test_programs_that_are_closed_to_others_are_copied(folder: Path, monkeypatch
     assert modes(closed / installed.name) == before
 
 
+@pytest.mark.slow
 def test_a_temporary_server_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A temporary server works with any TMPDIR and leaves nothing in it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

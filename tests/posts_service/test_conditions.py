@@ -190,6 +190,7 @@ async def test_other_patch_formats_are_refused(board: Board, media_type: str) ->
     assert (await board.call("POST", ada, "", {"title": "t", "body": "b"}, headers=headers)).status == 415
 
 
+@pytest.mark.slow
 async def test_of_two_edits_of_one_version_one_wins(board: Board) -> None:
     """When two clients edit the same version at once, one gets 200 and the other 412 with the new ETag."""
     ada = board.person()
@@ -217,6 +218,7 @@ async def test_an_edit_and_a_deletion_of_one_version_do_not_both_happen(board: B
         assert (await board.call("GET", ada, f"/{post['id']}")).status == (200 if edit.status == 200 else 404)
 
 
+@pytest.mark.slow
 async def test_edits_of_different_fields_lose_nothing(board: Board) -> None:
     """Concurrent edits of different fields, without If-Match, all take effect, each with its own version."""
     ada = board.person()

@@ -233,6 +233,7 @@ async def test_writes_are_regained_by_the_clock_of_the_database(board: Board) ->
         assert await made() == 3
 
 
+@pytest.mark.slow
 async def test_a_key_that_comes_again_after_the_wait_gets_its_answer(board: Board) -> None:
     """A keyed request refused for the limit uses no key up, and a repeated one gets the first answer."""
     async with limited(board, writes_burst=1, writes_per_second=4) as here:
@@ -272,6 +273,7 @@ async def rows_of(board: Board, wanted: Filter, posts: int) -> Sequence[Mapping[
         return [dict(row) for row in await connection.fetch(statement, *arguments)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filtered", [False, True])
 @pytest.mark.parametrize(
     ("body", "limit", "fitting"),

@@ -202,6 +202,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_any_words_can_be_searched_for(board: Board) -> None:
     """`q` accepts any text of 1 to 200 characters without NUL, unless it has too many words, and pages work."""
     ada = board.person()
@@ -321,6 +322,7 @@ async def test_a_cursor_belongs_to_its_filters(board: Board) -> None:
     assert (await answer(bob, **made_for)).code == "cursor_invalid"
 
 
+@pytest.mark.slow
 async def test_a_walk_is_complete_while_others_write(board: Board) -> None:
     """While others insert, edit and delete, a walk shows every post that exists throughout exactly once."""
     ada = board.person()
@@ -379,6 +381,7 @@ async def test_a_deletion_between_two_pages_hides_no_other_post(board: Board) ->
     assert ids([second.body["items"]]) == written[3:5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("near", [1, 2, 5, 12, 13, 10_000])
 async def test_a_list_is_the_same_however_its_posts_are_found(
     board: Board, monkeypatch: pytest.MonkeyPatch, near: int

@@ -111,6 +111,7 @@ async def test_a_body_must_be_one_strict_json_object(pair: Pair, base: str, path
     assert (reply.status, reply.code) == (400, "body_malformed")
 
 
+@pytest.mark.slow
 async def test_a_list_of_errors_is_limited(pair: Pair, token: str) -> None:
     """However many unknown fields or parameters are sent, the error names 20 at most."""
     body = json.dumps({f"field{number}": 1 for number in range(100_000)}).encode()

@@ -59,6 +59,7 @@ async def get(streams: Streams) -> bytes:
     return head.split(b"\r\n")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"GET", ASK[:-2], ASK[:-2] + b"X-More: "])
 async def test_a_connection_without_a_request_is_closed(sent: bytes) -> None:
     """A new connection that doesn't send the whole head of a request in time is closed, even if bytes keep coming."""
@@ -117,6 +118,7 @@ async def test_a_connection_too_many_gets_503(caplog: pytest.LogCaptureFixture) 
     assert [record.levelno for record in caplog.records if "refused" in record.message] == [logging.WARNING]
 
 
+@pytest.mark.slow
 async def test_a_flood_of_connections_is_one_line_a_second(caplog: pytest.LogCaptureFixture) -> None:
     """Hundreds of connections too many are all closed soon, and the log has at most one line a second about them."""
     started = time.monotonic()
