@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose test-libpass lint lock audit fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose faults faults-quick test-libpass lint lock audit fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -51,6 +51,15 @@ test-fast: ## all tests but the slow ones, in about half a minute
 test-database: ## the tests of everything that runs SQL, to try them on another Postgres (TEST_DATABASE=container)
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
+
+faults: ## break everything on purpose, three times each, and write the figures into docs/reliability.md
+	@$(ENVIRONMENT) test
+	@$(IN_VENV) pytest tests/faults --runs 3 --figures .faults.json $(ARGS)
+	@exec $(IN_VENV) tests.faults.publish .faults.json
+
+faults-quick: ## the short ones of these scenarios, once each
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest tests/faults -m 'not slow' $(ARGS)
 
 test-compose: ## build the images, start the containers from nothing, and test them from outside and inside
 	@$(ENVIRONMENT) test

@@ -1,0 +1,60 @@
+"""Runs each scenario as often as `--runs` says, and prints the figures of every run."""
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import Report, save
+from tests.faults.stand import Stand
+
+_reports: list[Report] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --runs and --figures."""
+    parser.addoption("--runs", type=int, default=1, help="how often each scenario runs; the worst counts")
+    parser.addoption("--figures", type=Path, help="write the figures of all runs to this file, for publish.py")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat every scenario."""
+    if "report" in metafunc.fixturenames:
+        metafunc.parametrize("run", range(1, metafunc.config.getoption("--runs") + 1))
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest, run: int) -> Iterator[Report]:  # noqa: ARG001  makes pytest repeat
+    """Where a scenario puts its figures. Those that miss their limit fail it."""
+    text = inspect.getdoc(request.function) or ""
+    name = f"{request.path.stem.removeprefix('test_')}::{request.function.__name__.removeprefix('test_')}"
+    found = Report(name, text.split("\n\n")[0].replace("\n", " "))
+    yield found
+    _reports.append(found)
+    request.config.get_terminal_writer().line(f"\n{found}")
+    assert not found.missed, "; ".join(map(str, found.missed))
+
+
+@pytest.fixture
+async def stand() -> AsyncIterator[Stand]:
+    """An empty Postgres of its own, and a place to start services on it."""
+    async with Stand.opened() as opened:
+        yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print all figures once more, together."""
+    if _reports:
+        terminalreporter.section("figures")
+        for found in _reports:
+            terminalreporter.line(str(found))
+    if (file := config.getoption("--figures")) is not None:
+        save(_reports, file)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to run in parallel: scenarios would disturb each other's figures."""
+    if "PYTEST_XDIST_WORKER" in os.environ and any("tests/faults" in str(item.path) for item in items):
+        pytest.exit("run tests/faults without -n", returncode=2)
