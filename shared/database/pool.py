@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -10,14 +9,15 @@ from contextvars import ContextVar
 import asyncpg
 
 from shared.database.migrations import Migration, apply, grant
+from shared.database.turns import Turns
 from shared.errors import Busy, DatabaseUnavailable, StartupError, StorageFull
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 """How long one statement may take before it is cancelled."""
 
-TURN_SECONDS = 5.0
-"""How long a request waits for a connection."""
+TURN_SECONDS = 1.0
+"""How long a request waits for a connection. Any longer, and its client is better served by another replica."""
 
 WAIT_SECONDS = 5.0
 """Pause between attempts while the database can't be reached at start."""
@@ -64,8 +64,8 @@ class Database:
         self._connections = connections
         self._migrations = migrations
         self._migrate = migrate
-        # asyncpg's own queue lets a newcomer overtake a waiter; a semaphore is first come, first served
-        self._turns = asyncio.Semaphore(connections)
+        # asyncpg's own queue lets a newcomer overtake a waiter, and has no bound
+        self._turns = Turns(connections, TURN_SECONDS, "No database connection")
         self._pool: asyncpg.Pool | None = None
 
     @asynccontextmanager
@@ -139,13 +139,13 @@ class Database:
         """Lend a connection, first come first served.
 
         Raises:
-            Busy: none became free within TURN_SECONDS, or the transaction conflicted with another.
+            Busy: none becomes free within TURN_SECONDS, or the transaction conflicted with another.
             DatabaseUnavailable: the database is gone, or a statement took longer than STATEMENT_SECONDS.
             StorageFull: the database has no room to write.
         """
         assert self._pool is not None, "open() comes first"
         DATABASE_USED.set(True)
-        await _turn(self._turns, TURN_SECONDS, "No database connection")
+        began = await self._turns.take()
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
@@ -165,7 +165,7 @@ class Database:
             _log.warning("the database is unavailable: %s: %s", type(error).__name__, error)
             raise DatabaseUnavailable("The database can't be reached right now", data={"retry_after": 1}) from error
         finally:
-            self._turns.release()
+            self._turns.give_back(began)
 
     def share(self, part: int, seconds: float, name: str) -> "Share":
         """Return a share of the connections: one in `part`, but at least one. See Share for the rest."""
@@ -211,32 +211,22 @@ class Share:
 
     def __init__(self, database: Database, connections: int, seconds: float, name: str) -> None:
         self._database = database
-        self._turns = asyncio.Semaphore(connections)
-        self._seconds = seconds
-        self._name = name
+        self._turns = Turns(connections, seconds, f"No database connection for a {name}")
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection, first come first served.
 
         Raises:
-            Busy: none of the share became free in time.
+            Busy: none of the share becomes free in time.
             Busy, DatabaseUnavailable, StorageFull: as for `Database.connection`.
         """
-        await _turn(self._turns, self._seconds, f"No database connection for a {self._name}")
+        began = await self._turns.take()
         try:
             async with self._database.connection() as connection:
                 yield connection
         finally:
-            self._turns.release()
-
-
-async def _turn(turns: asyncio.Semaphore, seconds: float, what: str) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await turns.acquire()
-    except TimeoutError:
-        raise Busy(f"{what} became free within {seconds:.0f} s", data={"retry_after": math.ceil(seconds)}) from None
+            self._turns.give_back(began)
 
 
 async def _plan_each_time(connection: asyncpg.Connection) -> None:

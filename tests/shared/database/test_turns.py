@@ -1,0 +1,89 @@
+"""The line for a database connection."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from shared.database.turns import Turns
+from shared.errors import Busy
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+async def _after_turns_of(seconds: float, *, count: int, clock: Clock) -> Turns:
+    """Turns of which many have lasted so long."""
+    turns = Turns(count, 1.0, "Nothing", clock)
+    for _ in range(100):
+        began = await turns.take()
+        clock.seconds += seconds
+        turns.give_back(began)
+    return turns
+
+
+async def test_the_line_is_as_long_as_it_can_be_served() -> None:
+    """With two turns of 0.1 s each, 20 can be served within a second; the next one is refused without waiting."""
+    clock = Clock()
+    turns = await _after_turns_of(0.1, count=2, clock=clock)
+    held = [await turns.take(), await turns.take()]
+    line = [asyncio.create_task(turns.take()) for _ in range(20)]
+    await asyncio.sleep(0)
+    for _ in range(10):
+        with pytest.raises(Busy) as refused:
+            await turns.take()
+    assert turns.waiting == 20
+    assert refused.value.data["retry_after"] == 1
+    for began in held:
+        turns.give_back(began)
+    for served in line:
+        turns.give_back(await served)
+    assert turns.waiting == 0
+
+
+async def test_a_hanging_database_fills_no_line() -> None:
+    """While no turn ends, the line stays as short as if every turn lasted as long as the present ones already have."""
+    clock = Clock()
+    turns = await _after_turns_of(0.001, count=2, clock=clock)
+    held = [await turns.take(), await turns.take()]
+    clock.seconds += 5
+    with pytest.raises(Busy):
+        await turns.take()
+    for began in held:
+        turns.give_back(began)
+    await turns.take()
+
+
+async def test_who_leaves_the_line_gives_up_no_turn() -> None:
+    """Whoever is cancelled while waiting, or in the moment of getting the turn, takes none away."""
+    turns = Turns(1, 1.0, "Nothing", Clock())
+    began = await turns.take()
+    leaver, also, stays = (asyncio.create_task(turns.take()) for _ in range(3))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await asyncio.sleep(0)
+    turns.give_back(began)
+    also.cancel()  # it has its turn, but does not know it yet
+    for task in (leaver, also):
+        with suppress(asyncio.CancelledError):
+            await task
+    turns.give_back(await stays)
+    turns.give_back(await turns.take())
+
+
+async def test_nobody_waits_longer_than_the_limit() -> None:
+    """If the turns last longer than before, those in line are refused when their time is up, and lose no turn."""
+    turns = Turns(1, 0.02, "Nothing", Clock())
+    began = await turns.take()
+    with pytest.raises(Busy):
+        await turns.take()
+    turns.give_back(began)
+    turns.give_back(await turns.take())
