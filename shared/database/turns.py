@@ -73,10 +73,10 @@ class Turns:
             async with asyncio.timeout(self._seconds):
                 await turn
         except (TimeoutError, asyncio.CancelledError) as error:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:  # it got its turn in the moment in which it left
+            if not turn.cancelled():  # it got its turn in the moment in which it left
                 self._pass_on()
+            elif turn in self._waiting:  # otherwise it has been passed over already
+                self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise self._busy() from None
             raise

@@ -1,7 +1,6 @@
 """The line for a database connection."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 
@@ -66,14 +65,15 @@ async def test_who_leaves_the_line_gives_up_no_turn() -> None:
     """Whoever is cancelled while waiting, or in the moment of getting the turn, takes none away."""
     turns = Turns(1, 1.0, "Nothing", Clock())
     began = await turns.take()
-    leaver, also, stays = (asyncio.create_task(turns.take()) for _ in range(3))
+    early, passed_over, late, stays = (asyncio.create_task(turns.take()) for _ in range(4))
     await asyncio.sleep(0)
-    leaver.cancel()
+    early.cancel()
     await asyncio.sleep(0)
+    passed_over.cancel()  # it has not left the line yet when the turn is passed on
     turns.give_back(began)
-    also.cancel()  # it has its turn, but does not know it yet
-    for task in (leaver, also):
-        with suppress(asyncio.CancelledError):
+    late.cancel()  # it has its turn, but does not know it yet
+    for task in (early, passed_over, late):
+        with pytest.raises(asyncio.CancelledError):
             await task
     turns.give_back(await stays)
     turns.give_back(await turns.take())
