@@ -5,11 +5,30 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from shared.errors import Busy
 
 _WEIGHT = 1 / 16
-"""How much the latest turn counts in the mean; a change shows after some 16 turns."""
+"""How much the latest value counts in a mean; a change shows after some 16 values."""
+
+_BUSY = 0.9
+"""If the event loop's thread has work for more than this part of the time, this process is what everyone waits for."""
+
+_SAMPLE_SECONDS = 0.25
+"""How long the thread is watched before its load is judged."""
+
+_PATIENCE_SECONDS = 5.0
+"""How long anyone waits if this process is itself too slow."""
+
+
+def wanted_seconds() -> float:
+    """Return how long this thread has computed, or could have if it had been given a core."""
+    try:
+        computed, waited, _ = Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()
+    except OSError:  # not Linux
+        return time.thread_time()
+    return (int(computed) + int(waited)) / 1e9
 
 
 class Turns:
@@ -19,22 +38,36 @@ class Turns:
     for nothing. So the line is no longer than what can be served in time: a newcomer is refused if, at the rate at
     which turns end at present, it would wait longer than `seconds`.
 
+    If this process itself is too slow, nobody is refused before _PATIENCE_SECONDS. To refuse costs it about as much as
+    to serve, and clients that try again at once would leave no time to serve anyone; in line, they send nothing.
+
     Args:
         count: How many turns there are.
-        seconds: How long anyone waits for one.
+        seconds: How long anyone waits for one while the process has time.
         what: What the turns are for; the error begins with it.
         now: A clock, in seconds.
+        wanted: As `wanted_seconds`.
     """
 
-    def __init__(self, count: int, seconds: float, what: str, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        count: int,
+        seconds: float,
+        what: str,
+        now: Callable[[], float] = time.monotonic,
+        wanted: Callable[[], float] = wanted_seconds,
+    ) -> None:
         self._count = count
         self._free = count
         self._seconds = seconds
         self._what = what
         self._now = now
+        self._wanted = wanted
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._mean = 0.0  # how long a turn lasts
+        self._lasts = 0.0  # mean time of a turn
         self._latest = 0.0  # when the latest turn began
+        self._load = 0.0  # the part of the time in which this thread had work, in the latest sample
+        self._sample = (0.0, 0.0)  # when the present sample began, and how much work there had been until then
 
     @property
     def waiting(self) -> int:
@@ -49,28 +82,39 @@ class Turns:
         """
         if self._free:  # then nobody is waiting
             self._free -= 1
-        elif self._expected_wait() > self._seconds:
-            raise self._busy()
+        elif self._is_itself_slow():
+            await self._wait(max(self._seconds, _PATIENCE_SECONDS))
+        elif self._expected_wait() <= self._seconds:
+            await self._wait(self._seconds)
         else:
-            await self._wait()
+            raise self._busy()
         self._latest = self._now()
         return self._latest
 
     def give_back(self, began: float) -> None:
         """End a turn that began at this time, and pass it on to the first in line."""
-        self._mean += (self._now() - began - self._mean) * _WEIGHT
+        self._lasts += (self._now() - began - self._lasts) * _WEIGHT
         self._pass_on()
 
     def _expected_wait(self) -> float:
         # if no turn has ended for a long time, as when the database hangs, the mean of the past says too little
-        lasts = max(self._mean, self._now() - self._latest)
+        lasts = max(self._lasts, self._now() - self._latest)
         return (len(self._waiting) + 1) * lasts / self._count
 
-    async def _wait(self) -> None:
+    def _is_itself_slow(self) -> bool:
+        began, before = self._sample
+        now = self._now()
+        if now - began >= _SAMPLE_SECONDS:
+            wanted = self._wanted()
+            self._load = (wanted - before) / (now - began)
+            self._sample = (now, wanted)
+        return self._load > _BUSY
+
+    async def _wait(self, seconds: float) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 await turn
         except (TimeoutError, asyncio.CancelledError) as error:
             if not turn.cancelled():  # it got its turn in the moment in which it left

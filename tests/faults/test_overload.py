@@ -1,6 +1,7 @@
 """Ten times as many requests as the database can serve."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ SLOW_INSERT = """
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$;
 CREATE TRIGGER slowly BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION slowly();
 """
-CONNECTIONS = 2
+CONNECTIONS = 1
 USERS = 20
 TIMES = 10
 CAPACITY_SECONDS = 4.0
+WRK_SECONDS = 8
 
 
 @dataclass
@@ -68,6 +70,42 @@ async def test_what_can_not_be_served_is_refused_at_once(stand: Stand, report: R
     report.at_most(0, f"other answers {set(answers.other) or ''}".strip(), len(answers.other))
     report.at_most(2, "until a write takes its usual time again", normal, "s")
     report.at_most(40, "more memory", most - before, "MiB")
+
+
+@pytest.mark.parametrize("hang", [0.0, 2.0], ids=["", "after the database hung for 2 s"])
+async def test_a_thousand_impatient_clients_are_served(stand: Stand, report: Report, hang: float) -> None:
+    """A thousand clients that ask again at once keep posts as busy as 32 do, but get as many answers."""
+    auth = await stand.start("auth")
+    posts = await stand.start("posts")
+    async with client() as http:
+        token = (await sign_up(http, auth.url))["access_token"]
+        await _write(http, posts, token)
+    few, _ = await _wrk(posts, token, connections=32)
+    asking = asyncio.create_task(_wrk(posts, token, connections=1000))
+    if hang:
+        await asyncio.sleep(WRK_SECONDS / 4)
+        stand.freeze()
+        await asyncio.sleep(hang)
+        stand.thaw()
+    many, refused = await asking
+    report.note("answers to 32 clients", few, "/s")
+    report.at_least(50, "of that to 1,000", 100 * many * WRK_SECONDS / (WRK_SECONDS - hang) / few, "%")
+    report.note("refused", refused, "/s")
+
+
+async def _wrk(posts: Service, token: str, *, connections: int) -> tuple[float, float]:
+    """Ask for a post over and over; return how many requests a second were served, and how many were not."""
+    # fmt: off
+    command = [
+        "wrk", f"--connections={connections}", "--threads=1", f"--duration={WRK_SECONDS}s", "--timeout=10s",
+        "--header", f"Authorization: Bearer {token}", f"{posts.url}/posts/1",
+    ]
+    # fmt: on
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    text = (await process.communicate())[0].decode()
+    counts = [re.search(pattern, text) for pattern in (r"(\d+) requests in", r"Non-2xx or 3xx responses: (\d+)")]
+    answered, refused = (int(found[1]) if found else 0 for found in counts)
+    return (answered - refused) / WRK_SECONDS, refused / WRK_SECONDS
 
 
 def _p99(values: list[float]) -> float:
