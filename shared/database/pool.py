@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -202,6 +203,8 @@ class Database:
 class Share:
     """A small number of a database's connections, for statements that take long, so that they never take all of them.
 
+    Nobody is refused before `seconds` have passed: clients that try again at once are quieter while they wait.
+
     Args:
         database: The database.
         connections: How many connections it lends at the same time.
@@ -211,22 +214,31 @@ class Share:
 
     def __init__(self, database: Database, connections: int, seconds: float, name: str) -> None:
         self._database = database
-        self._turns = Turns(connections, seconds, f"No database connection for a {name}")
+        self._turns = asyncio.Semaphore(connections)
+        self._seconds = seconds
+        self._name = name
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection, first come first served.
 
         Raises:
-            Busy: none of the share becomes free in time.
+            Busy: none of the share became free in time.
             Busy, DatabaseUnavailable, StorageFull: as for `Database.connection`.
         """
-        began = await self._turns.take()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Busy(
+                f"No database connection for a {self._name} became free within {self._seconds:.0f} s",
+                data={"retry_after": math.ceil(self._seconds)},
+            ) from None
         try:
             async with self._database.connection() as connection:
                 yield connection
         finally:
-            self._turns.give_back(began)
+            self._turns.release()
 
 
 async def _plan_each_time(connection: asyncpg.Connection) -> None:
