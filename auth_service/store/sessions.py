@@ -44,7 +44,7 @@ WITH found AS (
            secret_hash = CASE WHEN outcome = 'rotated' THEN $3 ELSE secret_hash END,
            previous_hash = CASE WHEN outcome = 'rotated' THEN $2 ELSE previous_hash END,
            nonce = CASE WHEN outcome = 'rotated' THEN $4 ELSE nonce END,
-           -- whoever uses the current token has received it
+           -- a client that uses the current token has received it
            key_hash = CASE outcome WHEN 'rotated' THEN sha256($9::bytea || $3) WHEN 'current' THEN NULL
                                    ELSE key_hash END,
            sealed_nonce = CASE outcome WHEN 'rotated' THEN $10::bytea WHEN 'current' THEN NULL ELSE sealed_nonce END,
