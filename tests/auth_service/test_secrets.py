@@ -157,7 +157,7 @@ async def test_no_secret_is_written_anywhere(
     assert len(lines) > 100
     assert any("UndefinedTableError" in line.get("exception", "") for line in lines), "an internal error was logged"
     assert all("http_requests_total" in text for text in counted)
-    assert len({name.partition(",")[0] for name in witness.secrets}) == 16
+    assert len({name.partition(",")[0] for name in witness.secrets}) == 17
     places = {"logs": logs, "answers": "\n".join(witness.heard), "metrics": "".join(counted), "rows": "".join(contents)}
     found = {
         (name, place)
