@@ -144,7 +144,7 @@ class Busy(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database can't be reached, or did not answer in time."""
+    """The database can't be reached, or did not answer in time; a write may have been stored all the same."""
 
     kind, code = Kind.UNAVAILABLE, "database_unavailable"
 

@@ -37,6 +37,8 @@ def test_little_must_be_set() -> None:
         ("JWT_AUDIENCES", "auth, posts"),
         ("JWT_AUDIENCES", ""),
         ("ACCESS_TOKEN_SECONDS", "86401"),
+        ("REFRESH_GRACE_SECONDS", "0"),
+        ("REFRESH_GRACE_SECONDS", "601"),
         ("BCRYPT_COST", "3"),
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "14"),
