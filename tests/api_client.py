@@ -20,7 +20,7 @@ import posts_service.settings
 from auth_service.passwords import PasswordHasher
 from dev.service_process import account_keyring
 from shared.http.application import Clock
-from shared.http.server import Runner
+from shared.http.server import Runner, begin
 from tests.openapi import documents
 
 PASSWORD = "a long enough passphrase"
@@ -162,10 +162,11 @@ class _Server(TestServer):
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
-    """Serve an application on a free port, as `serve` does, and yield its base URL."""
+    """Serve an application on a free port, as `serve` does, and yield its base URL once its database is open."""
     server = _Server(app, host="127.0.0.1")
     await server.start_server()
     try:
+        await begin(app)
         yield str(server.make_url("")).rstrip("/")
     finally:
         await server.close()

@@ -109,7 +109,7 @@ def _container() -> Iterator[str]:
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
     """Open a service's database the way another replica would, without migrating it."""
-    database = Database(url, connections=2, migrations=[], migrate=False)
+    database = Database(url, connections=2, statement_cache=100, migrations=[], migrate=False)
     await database.open()
     try:
         yield database

@@ -16,7 +16,7 @@ TABLE = Migration(1, "0001_table", "CREATE TABLE things (id int); INSERT INTO th
 
 def database(url: str, *migrations: Migration, connections: int = 2) -> Database:
     """A database that runs its migrations when it is opened."""
-    return Database(url, connections=connections, migrations=migrations, migrate=True)
+    return Database(url, connections=connections, statement_cache=100, migrations=migrations, migrate=True)
 
 
 async def test_many_replicas_migrate_once(database_url: str) -> None:
