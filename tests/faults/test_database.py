@@ -13,6 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from dev.postgres import Postgres
 from dev.service_process import Service
+from shared.database.pool import WAIT_SECONDS
 from tests import pgbouncer
 from tests.faults.ledger import Ledger
 from tests.faults.report import Report
@@ -65,6 +66,24 @@ async def test_readiness_follows_an_outage(stand: Stand, report: Report) -> None
         assert "can't be reached" in (await _readiness(http, posts))["detail"]
         await asyncio.to_thread(stand.postgres.start)
         report.at_most(3, "until readiness was back", await _until_ready(http, posts, 200), "s")
+
+
+async def test_a_start_without_a_database(stand: Stand, report: Report) -> None:
+    """A service that starts before its database answers at once, says what it waits for, and begins when it can."""
+    _, token = await _posts_and_token(stand)
+    await asyncio.to_thread(stand.kill_postgres)
+    posts = await stand.start("posts", ready=False)
+    async with client() as http:
+        ledger = Ledger()
+        report.at_most(15, "until it answered", await _until_answered(http, posts, "/health/live", 200), "s")
+        await _until_answered(http, posts, "/health/ready", 503)
+        assert "waiting for its database" in (await _readiness(http, posts))["detail"]
+        assert await ledger.write(http, posts.url, token, "too early") == 503
+        assert await _until_answered(http, posts, "/health/live", 200) < 1
+        await asyncio.to_thread(stand.postgres.start)
+        waited = await _until_ready(http, posts, 200)
+        report.at_most(WAIT_SECONDS + 2, "until it was ready", waited, "s")
+        assert await ledger.write(http, posts.url, token, "now") == 201
 
 
 async def test_the_end_of_read_only_mode(stand: Stand, report: Report) -> None:
@@ -261,9 +280,13 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> float:
 
 
 async def _until_ready(http: ClientSession, service: Service, status: int) -> float:
+    return await _until_answered(http, service, "/health/ready", status)
+
+
+async def _until_answered(http: ClientSession, service: Service, path: str, status: int) -> float:
     async def answered() -> bool:
         try:
-            async with http.get(f"{service.url}/health/ready", timeout=ClientTimeout(10)) as answer:
+            async with http.get(f"{service.url}{path}", timeout=ClientTimeout(10)) as answer:
                 return answer.status == status
         except (ClientError, TimeoutError):
             return False
