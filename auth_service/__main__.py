@@ -18,6 +18,7 @@ from auth_service.app import create_app, create_database
 from auth_service.model import SCOPES
 from auth_service.settings import MIN_RETENTION_DAYS, Settings, TokenSettings
 from shared import logs, strict_json
+from shared.database.settings import add_wait
 from shared.errors import StartupError
 from shared.http import server
 
@@ -48,10 +49,10 @@ def serve(_: argparse.Namespace) -> None:
 def migrate(arguments: argparse.Namespace) -> None:
     """Migrate, print what ran, and let the service's role use the tables if it isn't the role that owns them."""
     database = create_database(_settings())
-    ran = asyncio.run(database.migrate())
+    ran = asyncio.run(database.migrate(arguments.wait))
     print("\n".join(ran) or "the schema is up to date")
     if arguments.grant_to is not None:
-        asyncio.run(database.grant(arguments.grant_to, append_only=["audit_events"]))
+        asyncio.run(database.grant(arguments.grant_to, append_only=["audit_events"], wait=arguments.wait))
         print(f"the role {arguments.grant_to} may use the tables, and only add to the audit events")
 
 
@@ -139,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     migrating.add_argument(
         "--grant-to", metavar="ROLE", help="the role that the service runs as, if it isn't the one that owns the tables"
     )
+    add_wait(migrating)
     migrating.set_defaults(run=migrate)
 
     key_parser = commands.add_parser("keys", help="make and rotate the shared secret")
@@ -182,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     auditing.add_argument(
         "--limit", type=_limit, default=100, metavar="N", help="maximum number of events (default 100)"
     )
+    add_wait(auditing)
     auditing.set_defaults(run=audit)
 
     token_commands = commands.add_parser("token", help="explain a token").add_subparsers(
@@ -213,6 +216,7 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
 
     def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
+        add_wait(command)
         command.set_defaults(run=run, disabled=None)
         return command
 

@@ -38,7 +38,7 @@ def runs(command: Command, *, asks_password: bool = False) -> Callable[[Namespac
     """
 
     async def connected(arguments: Namespace) -> None:
-        async with _accounts() as (accounts, database):
+        async with _accounts(arguments.wait) as (accounts, database):
             await command(arguments, accounts, database)
 
     def run(arguments: Namespace) -> None:
@@ -120,13 +120,13 @@ async def _id_of(account: str, accounts: Accounts) -> UUID:
 
 
 @asynccontextmanager
-async def _accounts() -> AsyncIterator[tuple[Accounts, Database]]:
+async def _accounts(wait: float) -> AsyncIterator[tuple[Accounts, Database]]:
     settings = Settings.from_environ(os.environ)
     logs.configure("text", "auth")
     database = create_database(settings)
     hasher = create_hasher(settings)
     try:
-        async with database.opened():
+        async with database.opened(wait):
             yield create_accounts(settings, database, hasher), database
     finally:
         hasher.close()

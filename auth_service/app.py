@@ -1,5 +1,7 @@
 """The wiring of the auth service: the only module that knows every part."""
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,10 +30,16 @@ from auth_service.throttle import Throttle
 from shared.database.migrations import migrations_in
 from shared.database.pool import Database
 from shared.database.sweep import sweeping
+from shared.errors import DomainError
 from shared.http.application import Clock, application, while_serving
+from shared.http.server import ONCE_LISTENING
 
 BODY_LIMIT = 16 * 1024
 """The largest request body accepted, in bytes."""
+
+RENEW_AGAIN_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHasher | None = None) -> web.Application:
@@ -81,13 +89,16 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
         yield
         hashing.close()
 
-    @asynccontextmanager
-    async def renewed_keys() -> AsyncIterator[None]:
-        await accounts.renew_keys()
-        yield
+    async def renew_keys() -> None:
+        while True:
+            try:
+                return await accounts.renew_keys()
+            except DomainError as error:  # the database has gone away again
+                _log.warning("the keys of accounts were not renewed: %s; trying again", error)
+                await asyncio.sleep(RENEW_AGAIN_SECONDS)
 
     while_serving(app, threads)
-    while_serving(app, renewed_keys)
+    app[ONCE_LISTENING].append(renew_keys)
     sweep_store = SweepStore(database, policy, throttle.KNOWN_SECONDS)
     while_serving(app, lambda: sweeping(sweep_store.sweep))
     return app
@@ -129,6 +140,7 @@ def create_database(settings: Settings) -> Database:
     return Database(
         settings.database_dsn(),
         connections=settings.database_connections,
+        statement_cache=settings.database_statement_cache,
         migrations=migrations_in(Path(__file__).parent / "migrations"),
         migrate=settings.migrate,
     )

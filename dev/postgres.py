@@ -70,7 +70,7 @@ class Postgres:
         if unfinished.exists():
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700, parents=True)
-        _hand_over(unfinished)
+        hand_over(unfinished)
         # Without an explicit locale, the machine's own would decide the sort order. The built-in C.UTF-8 sorts by code
         # point and knows upper and lower case beyond ASCII.
         # fmt: off
@@ -84,6 +84,21 @@ class Postgres:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise Failure(f"Postgres could not create {self.data}: {_last_lines(result.stderr)}")
         unfinished.rename(self.data)
+
+    def make_standby(self, data: Path) -> "Postgres":
+        """Copy this running server to a data folder as its standby; once started, it follows this one."""
+        standby = Postgres(data, durable=self._durable)
+        standby.data.mkdir(mode=0o700, parents=True)
+        hand_over(standby.data)
+        # fmt: off
+        result = self._run(
+            "pg_basebackup", "--pgdata", str(standby.data), "--dbname", self.url(), "--write-recovery-conf",
+            "--checkpoint=fast", "--no-sync",
+        )
+        # fmt: on
+        if result.returncode != 0:
+            raise Failure(f"Postgres could not be copied to {data}: {_last_lines(result.stderr)}")
+        return standby
 
     def start(self, pause: Callable[[float], object] = time.sleep) -> None:
         """Start, creating the data folder if necessary, and return once the server accepts connections.
@@ -103,9 +118,10 @@ class Postgres:
                 f" `chmod o+x {folders}`, or delete the data with `make reset`"
             )
         self._forget_recycled_pid()
-        # short, because the path of a socket may have some 100 bytes at most
-        self._sockets = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir="/tmp"))
-        _hand_over(self._sockets)
+        if self._sockets is None or not self._sockets.exists():  # after a crash, clients come back to the same place
+            # short, because the path of a socket may have some 100 bytes at most
+            self._sockets = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir="/tmp"))
+            hand_over(self._sockets)
         # fmt: off
         command = [
             str(self._programs / "postgres"), "-D", str(self.data),
@@ -212,14 +228,14 @@ def temporary(parent: Path | None = None, *, durable: bool = False) -> Iterator[
 def new_folder(parent: Path) -> Path:
     """Create a folder with a random name that nobody else can list; the server's user can pass through it."""
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
-    if _other_user():
+    if other_user():
         folder.chmod(0o711)
     return folder
 
 
 def closed_folders(path: Path) -> list[Path]:
     """Return this folder and its parents as far as the server's user can't enter them; none unless we are root."""
-    if not _other_user():
+    if not other_user():
         return []
     return [folder for folder in (path, *path.parents) if not folder.stat().st_mode & stat.S_IXOTH]
 
@@ -287,10 +303,10 @@ def _last_lines(text: str) -> str:
 def _child() -> dict[str, Any]:
     """Options for Postgres programs: no terminal, none of the caller's PG* variables or locale, not root."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return {"env": {**plain, "LC_ALL": "C"}, "start_new_session": True, "cwd": "/", **_other_user()}
+    return {"env": {**plain, "LC_ALL": "C"}, "start_new_session": True, "cwd": "/", **other_user()}
 
 
-def _other_user() -> dict[str, Any]:
+def other_user() -> dict[str, Any]:
     """The user that Postgres runs as instead of root; empty if we are not root."""
     if os.geteuid() != 0:
         return {}
@@ -298,7 +314,7 @@ def _other_user() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _hand_over(folder: Path) -> None:
+def hand_over(folder: Path) -> None:
     """Give a folder to the server's user."""
-    if user := _other_user():
+    if user := other_user():
         os.chown(folder, user["user"], user["group"])

@@ -56,6 +56,7 @@ def create_database(settings: Settings) -> Database:
     return Database(
         settings.database_dsn(),
         connections=settings.database_connections,
+        statement_cache=settings.database_statement_cache,
         migrations=migrations_in(Path(__file__).parent / "migrations"),
         migrate=settings.migrate,
     )

@@ -20,8 +20,9 @@ import posts_service.settings
 from auth_service.passwords import PasswordHasher
 from dev.service_process import account_keyring
 from shared.http.application import Clock
-from shared.http.server import Runner
+from shared.http.server import Runner, begin
 from tests.openapi import documents
+from tests.postgres import settings_for
 
 PASSWORD = "a long enough passphrase"
 _numbers = count(1)
@@ -115,7 +116,7 @@ def auth_settings(database_url: str, keyring: Path | None, **changes: Any) -> au
     """Settings for an auth service under test, with bcrypt at its lowest cost."""
     return auth_service.settings.Settings.model_validate(
         {
-            "DATABASE_URL": database_url,
+            **settings_for(database_url),
             "JWT_KEYRING_FILE": keyring,
             "ACCOUNT_KEYRING_FILE": keyring and account_keyring(keyring),
             "BCRYPT_COST": 4,
@@ -129,7 +130,7 @@ def posts_settings(database_url: str, keyring: Path | None, **changes: Any) -> p
     """Settings for a posts service under test; its users may write as often as they like."""
     return posts_service.settings.Settings.model_validate(
         {
-            "DATABASE_URL": database_url,
+            **settings_for(database_url),
             "JWT_KEYRING_FILE": keyring,
             "WRITES_BURST": 1_000_000,
             **{name.upper(): value for name, value in changes.items()},
@@ -162,10 +163,11 @@ class _Server(TestServer):
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
-    """Serve an application on a free port, as `serve` does, and yield its base URL."""
+    """Serve an application on a free port, as `serve` does, and yield its base URL once its database is open."""
     server = _Server(app, host="127.0.0.1")
     await server.start_server()
     try:
+        await begin(app)
         yield str(server.make_url("")).rstrip("/")
     finally:
         await server.close()

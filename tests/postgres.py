@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,9 +14,10 @@ import pytest
 
 from dev.postgres import temporary
 from shared.database.pool import Database
+from tests import pgbouncer
 
 IMAGE = "postgres:17"
-KINDS = ("url", "container", "embedded")
+KINDS = ("url", "container", "embedded", "pgbouncer")
 ROOM = 4 * 1024**3
 """Bytes that an embedded Postgres may need, most of them for its write-ahead log."""
 ENGINE = "unix:///var/run/docker.sock"
@@ -26,11 +27,12 @@ ENGINE = "unix:///var/run/docker.sock"
 def choose() -> str:
     """Choose a Postgres: TEST_DATABASE_URL, else a container, else the embedded one.
 
-    TEST_DATABASE=embedded|container forces one.
+    TEST_DATABASE=embedded|container|pgbouncer forces one; pgbouncer is the embedded one, which the services use through
+    PgBouncer.
     """
     forced = os.environ.get("TEST_DATABASE")
     if forced is not None and forced not in KINDS:
-        raise pytest.UsageError(f"TEST_DATABASE is {forced!r}; it must be embedded or container")
+        raise pytest.UsageError(f"TEST_DATABASE is {forced!r}; it must be embedded, container or pgbouncer")
     if forced is not None:
         return forced
     if "TEST_DATABASE_URL" in os.environ:
@@ -44,6 +46,7 @@ def describe(kind: str) -> str:
         "url": "Postgres of TEST_DATABASE_URL",
         "container": f"Postgres in a container ({IMAGE})",
         "embedded": "the embedded Postgres",
+        "pgbouncer": f"the embedded Postgres, through {pgbouncer.version()}",
     }[kind]
 
 
@@ -63,6 +66,10 @@ def _engine_answers() -> bool:
     return True
 
 
+_POOLER: list[str] = []
+"""The socket folder of the PgBouncer that this run tests, if it does."""
+
+
 @contextmanager
 def running(kind: str) -> Iterator["Server"]:
     """Run a server of this kind for the duration of the block."""
@@ -72,9 +79,21 @@ def running(kind: str) -> Iterator["Server"]:
         case "container":
             with _container() as url:
                 yield Server(url)
+        case "pgbouncer":
+            with temporary(_memory()) as postgres, pgbouncer.pooling(postgres.url()) as pooler:
+                _POOLER.append(pooler)
+                yield Server(postgres.url())
+                _POOLER.clear()
         case _:
             with temporary(_memory()) as postgres:
                 yield Server(postgres.url())
+
+
+def settings_for(database_url: str) -> Mapping[str, object]:
+    """Return the settings with which a service uses a database: directly, or through PgBouncer if that is tested."""
+    if not _POOLER:
+        return {"DATABASE_URL": database_url}
+    return {"DATABASE_URL": pgbouncer.through(_POOLER[0], database_url), "DATABASE_STATEMENT_CACHE": 0}
 
 
 def _memory() -> Path | None:
@@ -109,7 +128,7 @@ def _container() -> Iterator[str]:
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
     """Open a service's database the way another replica would, without migrating it."""
-    database = Database(url, connections=2, migrations=[], migrate=False)
+    database = Database(url, connections=2, statement_cache=100, migrations=[], migrate=False)
     await database.open()
     try:
         yield database

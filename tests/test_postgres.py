@@ -62,5 +62,5 @@ def test_a_url_is_preferred(listening: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """TEST_DATABASE must name a known kind."""
     monkeypatch.setenv("TEST_DATABASE", "sqlite")
-    with pytest.raises(pytest.UsageError, match="embedded or container"):
+    with pytest.raises(pytest.UsageError, match="embedded, container or pgbouncer"):
         postgres.choose()

@@ -51,11 +51,11 @@ class AuditStore:
         Returns:
             How many were deleted; None if this role doesn't own the events.
         """
-        try:
-            async with self._database.connection() as connection:
+        async with self._database.connection() as connection:
+            try:
                 return int(await connection.fetchval("SELECT prune_audit_events($1, $2)", days, at_most))
-        except asyncpg.InsufficientPrivilegeError:
-            return None
+            except asyncpg.InsufficientPrivilegeError:
+                return None
 
     async def newest(self, limit: int, user_id: UUID | None = None) -> Sequence[Recorded]:
         """Return the newest events, oldest first; only those by or about one user, if given."""

@@ -1,18 +1,34 @@
 """The settings of every service that has a Postgres."""
 
+import math
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field
 
 from shared.errors import StartupError
 from shared.settings import Settings
 
+WAIT_SECONDS = 60.0
+"""How long a command waits for the database, unless it is told otherwise."""
+
+WRITABLE = ("primary", "read-write")
+"""The values of target_session_attrs that keep a service from using a standby."""
+
 
 def _postgres_url(url: str) -> str:
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("it must look like postgresql://user@host:5432/database")
+    options = dict(parse_qsl(parts.query))
+    if "," in options.get("host", ""):
+        raise ValueError("it must name several hosts before the path: postgresql://user@host1:5432,host2:5432/database")
+    if "," in parts.netloc.rpartition("@")[2] and options.get("target_session_attrs") not in WRITABLE:
+        raise ValueError(
+            "it names several hosts; add ?target_session_attrs=primary, so that only the one that can write is used"
+        )
     return url
 
 
@@ -27,9 +43,17 @@ class DatabaseSettings(Settings):
     database_password_file: Annotated[
         Path | None, Field(description="File with the database password, if DATABASE_URL has none")
     ] = None
-    database_connections: Annotated[int, Field(ge=1, le=1000, description="Maximum number of database connections")] = (
-        10
-    )
+    database_connections: Annotated[
+        int, Field(ge=1, le=1000, description="Maximum number of database connections, and one more for readiness")
+    ] = 10
+    database_statement_cache: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="Prepared statements that a connection keeps; 0 behind PgBouncer in transaction mode",
+        ),
+    ] = 100
     migrate: Annotated[
         bool, Field(description="Bring the database's schema up to date at start; false leaves it to `migrate`")
     ] = True
@@ -53,3 +77,24 @@ class DatabaseSettings(Settings):
         if not at:
             raise StartupError("DATABASE_URL has no user for the password to belong to: postgresql://user@host/…")
         return urlunsplit(parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{host}"))
+
+
+def add_wait(parser: ArgumentParser) -> None:
+    """Let a command that uses the database be told how long to wait for it."""
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait for the database (default {WAIT_SECONDS:.0f}); 0 tries once",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ArgumentTypeError(f"it must be a number of seconds, 0 or more; {text} was given")
+    return seconds

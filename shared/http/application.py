@@ -17,7 +17,8 @@ from shared.errors import DomainError, InternalError, NotFound
 from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
 from shared.http.metrics import Metrics
-from shared.http.routes import PUBLIC, ROUTE, Route
+from shared.http.routes import NO_STORE, PUBLIC, ROUTE, Route
+from shared.http.server import ONCE_LISTENING
 from shared.http.settings import ServiceSettings
 from shared.tokens.keyring import Keyring
 from shared.tokens.verifier import Verifier
@@ -53,7 +54,7 @@ def application(
     """Build a service's application; every request gets an id, an access check, an error body, a log line and a count.
 
     Health routes, the OpenAPI document and its page are added to the table. While the application is served, the key
-    file is watched, the database is open, and metrics are answered.
+    file is watched and metrics are answered. Once it listens, the database is opened.
 
     Args:
         settings: The metrics port, the CORS origins, and whether /docs exists.
@@ -81,9 +82,11 @@ def application(
     app.on_response_prepare.append(_finish_headers(origins))
     for keyring in keyrings:
         while_serving(app, keyring.watched)
-    if database is not None:
-        while_serving(app, database.opened)
     while_serving(app, lambda: metrics.served(settings.host, settings.metrics_port))
+    app[ONCE_LISTENING] = []
+    if database is not None:
+        app[ONCE_LISTENING].append(database.open)
+        app.on_cleanup.append(lambda _: database.close())  # after everything that runs beside the requests has ended
     return app
 
 

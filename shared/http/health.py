@@ -1,6 +1,6 @@
 """Health routes for orchestrators: whether the process is alive, and whether it can do its work."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,8 +26,9 @@ class Ready:
 
     status: Literal["ready"]
     database: Literal["ok"] | None
-    keyring: Literal["ok", "stale"]
-    """stale: a key file's present content can't be used, and the previous keys are still in use."""
+    keyring: Literal["ok", "stale", "replaced"]
+    """stale: a key file's present content can't be used, and the previous keys are still in use.
+    replaced: none of the previous keys is left in a key file, and tokens signed with them are refused."""
     kids: Sequence[str]
     """The ids of the keys that all services share; the first one signs access tokens."""
     private_kids: Sequence[str] | None
@@ -61,7 +62,7 @@ def routes(keyring: Keyring, shared_keyring: Keyring | None, database: Database 
             Ready(
                 "ready",
                 database=None if database is None else "ok",
-                keyring="ok" if keyring.fault is None and shared.fault is None else "stale",
+                keyring=_state({keyring, shared}),
                 kids=shared.current.kids,
                 private_kids=None if shared is keyring else keyring.current.kids,
             ),
@@ -71,3 +72,9 @@ def routes(keyring: Keyring, shared_keyring: Keyring | None, database: Database 
         Route("GET", "/health/live", live, PUBLIC, replies=(Reply(200, "Alive", LIVE),), uses_database=False),
         Route("GET", "/health/ready", ready, PUBLIC, replies=(Reply(200, "Ready", READY),)),
     )
+
+
+def _state(keyrings: Collection[Keyring]) -> Literal["ok", "stale", "replaced"]:
+    if any(keyring.fault is not None for keyring in keyrings):
+        return "stale"
+    return "replaced" if any(keyring.replaced for keyring in keyrings) else "ok"

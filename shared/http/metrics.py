@@ -29,6 +29,12 @@ class Metrics:
             registry=self._registry,
         )
         stale.set_function(lambda: float(any(keyring.fault is not None for keyring in keyrings)))
+        replaced = Gauge(
+            "keyring_replaced",
+            "1 while a key file has none of the keys that were in use before it changed",
+            registry=self._registry,
+        )
+        replaced.set_function(lambda: float(any(keyring.replaced for keyring in keyrings)))
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """Count one answer."""

@@ -5,7 +5,7 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,9 @@ MAX_CONNECTIONS = 4000
 
 RESERVED_FILES = 256
 """Open files that are not clients' connections: to the database, key files, sockets to listen on, refused clients."""
+
+ONCE_LISTENING: web.AppKey[list[Callable[[], Awaitable[None]]]] = web.AppKey("once_listening")
+"""What a service does in this order once it listens, such as opening its database, which may take long."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +102,16 @@ def _possible_connections() -> int:
     return sys.maxsize if files == resource.RLIM_INFINITY else max(1, files - RESERVED_FILES)
 
 
+async def begin(app: web.Application) -> None:
+    """Do what an application does once it listens.
+
+    Raises:
+        StartupError: a part of the application refused to start.
+    """
+    for step in app.get(ONCE_LISTENING, []):
+        await step()
+
+
 async def _serve(app: web.Application, host: str, port: int, max_connections: int) -> None:
     serving = asyncio.current_task()
     assert serving is not None, "asyncio.run makes one"
@@ -110,6 +123,7 @@ async def _serve(app: web.Application, host: str, port: int, max_connections: in
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
         _log.info("listening on http://%s:%d, for at most %d connections", host, port, max_connections)
+        await begin(app)
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

@@ -141,7 +141,8 @@ class Keyring:
     """The keys that a running service uses, from a file or from text.
 
     A changed file is noticed without a restart. If the new content can't be used, the old keys stay in use and `fault`
-    says why.
+    says why. If it has none of the old keys, it is used all the same, since that is the answer to a leak; but it may
+    also be the wrong file, so `replaced` is set.
 
     Args:
         file: A key file. Links are resolved at each read, so that a mounted secret can be swapped.
@@ -163,6 +164,9 @@ class Keyring:
         self.current = read(self._content)
         self.fault: str | None = None
         """Why the file's present content is not in use, or None."""
+        self.replaced = False
+        """Whether the file has none of the keys that were in use before; tokens signed with those are refused."""
+        self._trusted = self.current
         self._checked_at = clock()
         self._checking = asyncio.Lock()
         self._apart_from: Keyring | None = None
@@ -226,7 +230,18 @@ class Keyring:
             return
         self._content, self.fault = content, None
         self.current = keys
-        _log.info("the keyring is now %s", ", ".join(keys.kids))
+        # compared with the last keys that followed from others, so that putting the old file back ends it
+        self.replaced = set(keys.kids).isdisjoint(self._trusted.kids)
+        if self.replaced:
+            _log.warning(
+                "the keyring is now %s; none of the previous keys (%s) is left, so tokens signed with them are refused."
+                " If that is a mistake, restore the file; if not, a restart ends this warning in readiness",
+                ", ".join(keys.kids),
+                ", ".join(self._trusted.kids),
+            )
+        else:
+            self._trusted = keys
+            _log.info("the keyring is now %s", ", ".join(keys.kids))
 
 
 def _content(file: Path) -> bytes:

@@ -27,6 +27,10 @@ def test_little_must_be_set() -> None:
         ("HOST", ""),
         ("DATABASE_URL", "mysql://u:pa55word@localhost/d"),
         ("DATABASE_CONNECTIONS", "0"),
+        ("DATABASE_STATEMENT_CACHE", "-1"),
+        ("DATABASE_URL", "postgresql://u:pa55word@one,two/d"),
+        ("DATABASE_URL", "postgresql://u:pa55word@one,two/d?target_session_attrs=any"),
+        ("DATABASE_URL", "postgresql://u:pa55word@/d?host=one,two&target_session_attrs=primary"),
         ("MAX_CONNECTIONS", "0"),
         ("AUDIT_RETENTION_DAYS", "29"),
         ("MIGRATE", "perhaps"),
@@ -78,6 +82,15 @@ def test_the_password_file_goes_into_the_url(tmp_path: Path) -> None:
     file.write_text("p@ss/w:rd%\n")
     settings = PostsSettings.from_environ({**GOOD, "DATABASE_PASSWORD_FILE": str(file)})
     assert settings.database_dsn() == "postgresql://u:p%40ss%2Fw%3Ard%25@localhost/d"
+
+
+def test_the_password_file_goes_with_several_hosts(tmp_path: Path) -> None:
+    """A password from a file belongs to all hosts of the URL."""
+    file = tmp_path / "password"
+    file.write_text("p@ss,")
+    url = "postgresql://u@one:5432,two/d?target_session_attrs=primary"
+    settings = PostsSettings.from_environ({**GOOD, "DATABASE_URL": url, "DATABASE_PASSWORD_FILE": str(file)})
+    assert settings.database_dsn() == "postgresql://u:p%40ss%2C@one:5432,two/d?target_session_attrs=primary"
 
 
 def test_two_passwords_are_refused(tmp_path: Path) -> None:

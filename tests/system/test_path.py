@@ -5,34 +5,31 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-from pytest_aiohttp import AiohttpServer
 
 from dev import service_process as processes
-from tests.api_client import Pair, auth_app, new_email, posts_app
+from tests.api_client import Pair, auth_app, new_email, posts_app, served
 from tests.postgres import Server
 from tests.system.path import walk_both, walk_posts
 
 
-async def test_the_whole_path(aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path) -> None:
+async def test_the_whole_path(databases: tuple[str, str], keyring_file: Path) -> None:
     """Users register, sign in, write, read, edit and delete posts across the two services."""
-    auth = await aiohttp_server(auth_app(databases[0], keyring_file))
-    posts = await aiohttp_server(posts_app(databases[1], keyring_file))
-    async with ClientSession() as http:
-        await walk_both(
-            Pair(str(auth.make_url("")).rstrip("/"), str(posts.make_url("")).rstrip("/"), http), new_email()
-        )
+    async with (
+        served(auth_app(databases[0], keyring_file)) as auth,
+        served(posts_app(databases[1], keyring_file)) as posts,
+        ClientSession() as http,
+    ):
+        await walk_both(Pair(auth, posts, http), new_email())
 
 
 async def test_posts_goes_on_without_auth(
-    aiohttp_server: AiohttpServer, databases: tuple[str, str], keyring_file: Path, database_server: Server
+    databases: tuple[str, str], keyring_file: Path, database_server: Server
 ) -> None:
     """Users who are signed in can read and write posts while the auth service and its database are down."""
-    auth = await aiohttp_server(auth_app(databases[0], keyring_file))
-    posts = await aiohttp_server(posts_app(databases[1], keyring_file))
-    async with ClientSession() as http:
-        pair = Pair(str(auth.make_url("")).rstrip("/"), str(posts.make_url("")).rstrip("/"), http)
-        user = await walk_both(pair, new_email())
-        await auth.close()
+    async with served(posts_app(databases[1], keyring_file)) as posts, ClientSession() as http:
+        async with served(auth_app(databases[0], keyring_file)) as auth:
+            pair = Pair(auth, posts, http)
+            user = await walk_both(pair, new_email())
         await database_server.drop_database(databases[0])
         with pytest.raises(OSError, match="Cannot connect"):
             await pair.login(user.email)

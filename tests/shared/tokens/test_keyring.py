@@ -194,3 +194,29 @@ async def test_a_replaced_symlink_is_noticed(file: Path, tmp_path: Path, clock: 
     clock.now += keyring.RECHECK_SECONDS
     assert await ring.recheck(before)
     assert ring.current.kids == [kid_of(OTHER)]
+
+
+async def test_a_wholly_different_file_is_used_and_reported(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys that have nothing in common with the previous ones are used, with a warning until the old file is back."""
+    ring = Keyring(file=file, clock=clock)
+
+    async def change(*secrets: bytes) -> None:
+        before = ring.current
+        file.write_bytes(text(*map(entry, secrets)))
+        clock.now += keyring.RECHECK_SECONDS
+        assert await ring.recheck(before)
+
+    third = bytes(range(2, 34))
+    await change(SECRET, OTHER)
+    await change(OTHER)
+    assert (ring.replaced, caplog.records) == (False, [])
+    await change(SECRET)
+    assert ring.replaced
+    assert ring.current.kids == [kid_of(SECRET)]
+    assert f"none of the previous keys ({kid_of(OTHER)}) is left" in caplog.text
+    await change(third, SECRET)
+    assert ring.replaced, "these don't follow from the keys that were in use either"
+    await change(OTHER)
+    assert not ring.replaced
