@@ -22,7 +22,7 @@ from shared.http.protocol_errors import REQUEST_ID_HEADER
 WRITE_SECONDS = 30.0
 """How long a client may take to read an answer."""
 
-MAX_UNREAD_BYTES = 64 * 1024 * 1024
+MAX_UNREAD_BYTES = 32 * 1024 * 1024
 """Answers in memory that clients haven't read yet, in all. Above it, those that have waited longest are dropped."""
 
 KERNEL_UNSENT_BYTES = 128 * 1024
@@ -38,7 +38,7 @@ REFUSAL_SECONDS = 1.0
 """How long a refused client has to read the answer."""
 
 MAX_REFUSALS = 32
-"""Refused connections that are open at once; any more are closed without an answer."""
+"""Refused connections that are open at once; before there are more, the oldest is closed."""
 
 _LOG_SECONDS = 1.0
 
@@ -75,6 +75,7 @@ class Protocol(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._answer_bytes = 0
         self._has_received = False
         self._ends = False  # once its requests have been answered
 
@@ -85,8 +86,8 @@ class Protocol(RequestHandler):
 
     @property
     def unread_bytes(self) -> int:
-        """How much of an answer waits here for the client."""
-        return 0 if self._wire is None else self._wire.get_write_buffer_size()
+        """Memory that an answer takes while it waits for the client: the answer, and what is not yet sent of it."""
+        return 0 if self._wire is None else self._answer_bytes + self._wire.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the first head."""
@@ -168,6 +169,7 @@ class Protocol(RequestHandler):
         """Send an answer; say that it is the last one if the service stops or the client sends no more."""
         if (self._server.is_stopping or self._ends) and not self._messages:
             resp.force_close()
+        self._answer_bytes = resp.content_length or 0
         result = await super().finish_response(request, resp, start_time)
         if self._ends and not self._messages:
             self.close()
@@ -214,6 +216,7 @@ class Server(web.Server):
     Args:
         inner: The server that aiohttp would have used; its handler and request factory are wrapped.
         max_connections: Connections that are open at once; any more are answered 503 and closed.
+        max_refusals: Refused connections that are open at once; before there are more, the oldest is closed.
         max_unread_bytes: Answers in memory that clients haven't read yet; above it, the oldest are dropped.
         options: As for Protocol.
     """
@@ -223,6 +226,7 @@ class Server(web.Server):
         inner: web.Server,
         *,
         max_connections: int,
+        max_refusals: int = MAX_REFUSALS,
         max_unread_bytes: int = MAX_UNREAD_BYTES,
         **options: Any,  # noqa: ANN401  passed on
     ) -> None:
@@ -236,7 +240,8 @@ class Server(web.Server):
         self._max_connections = max_connections
         self._max_unread_bytes = max_unread_bytes
         self._unread: dict[Protocol, None] = {}  # in the order in which they began to wait
-        self._refusals: set[_Refusal] = set()
+        self._max_refusals = max_refusals
+        self._refusals: dict[_Refusal, None] = {}  # oldest first
         self._refused = Seldom(self._loop.time)
         self._dropped = Seldom(self._loop.time)
 
@@ -277,11 +282,10 @@ class Server(web.Server):
         self._dropped.warning("closed connections whose clients did not read the answer: %d")
 
     def refuse(self, transport: asyncio.Transport) -> None:
-        """Answer 503 and close, or only close; log how many were refused, at most once a second."""
+        """Answer 503 and close; log how many were refused, at most once a second."""
         self._refused.warning("all %d connections are in use; refused %d", self._max_connections)
-        if len(self._refusals) >= MAX_REFUSALS:
-            transport.abort()
-            return
+        if len(self._refusals) >= self._max_refusals:
+            next(iter(self._refusals)).close()
         refusal = _Refusal(self._refusals, self._loop)
         transport.set_protocol(refusal)
         refusal.connection_made(transport)
@@ -319,7 +323,7 @@ class _Refusal(asyncio.Protocol):
         loop: The event loop.
     """
 
-    def __init__(self, refusals: set["_Refusal"], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, refusals: dict["_Refusal", None], loop: asyncio.AbstractEventLoop) -> None:
         self._refusals = refusals
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -328,8 +332,8 @@ class _Refusal(asyncio.Protocol):
         """Answer."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._refusals.add(self)
-        self._timer = self._loop.call_later(REFUSAL_SECONDS, transport.close)
+        self._refusals[self] = None
+        self._timer = self._loop.call_later(REFUSAL_SECONDS, self.close)
         request_id = os.urandom(16).hex()
         error = Busy("All connections of this service are in use", data={"retry_after": 1})
         answer = problems.answer(error, request_id)
@@ -346,13 +350,18 @@ class _Refusal(asyncio.Protocol):
 
     def data_received(self, _: bytes) -> None:
         """Close: the request is here, and the answer is sent."""
-        assert self._transport is not None
+        self.close()
+
+    def close(self) -> None:
+        """Close, and make room for another one."""
+        assert self._transport is not None, "connection_made comes first"
+        self._refusals.pop(self, None)
         self._transport.close()
 
     def connection_lost(self, _: BaseException | None) -> None:
-        """Make room for another one."""
+        """Forget the connection."""
         self._timer.cancel()
-        self._refusals.discard(self)
+        self._refusals.pop(self, None)
 
 
 def _limit_output(sock: socket.socket, write_seconds: float) -> None:

@@ -31,10 +31,10 @@ MAX_CONNECTIONS = 4000
 """How many connections may be open at once, unless a setting says otherwise."""
 
 RESERVED_FILES = 256
-"""Open files that are not clients' connections: to the database, key files, sockets to listen on, refused clients."""
+"""Open files that are not clients' connections: to the database, key files, sockets to listen on, refused clients.
 
-ACCEPTED_AT_ONCE = 16
-"""Connections that are accepted before those that are too many are closed, so that these fit into RESERVED_FILES."""
+If fewer than twice as many may be open, half of them are reserved.
+"""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
@@ -57,6 +57,8 @@ class Runner(web.AppRunner):
     Args:
         app: The application.
         max_connections: Connections that are open at once; any more are answered 503 and closed.
+        reserved_files: Open files that are not clients' connections. An eighth of them are for refused connections, and
+            half of them for connections that are accepted before the refused ones are closed.
         head_seconds: How long the head of a request may take.
         write_seconds: How long a client may take to read an answer.
         options: As for AppRunner.
@@ -67,12 +69,14 @@ class Runner(web.AppRunner):
         app: web.Application,
         *,
         max_connections: int = MAX_CONNECTIONS,
+        reserved_files: int = RESERVED_FILES,
         head_seconds: float = HEAD_SECONDS,
         write_seconds: float = connections.WRITE_SECONDS,
         **options: Any,  # noqa: ANN401  passed on to aiohttp
     ) -> None:
         super().__init__(app, **options)
         self._max_connections = max_connections
+        self._reserved_files = reserved_files
         self._head_seconds = head_seconds
         self._write_seconds = write_seconds
         self._listener: asyncio.Server | None = None
@@ -86,7 +90,7 @@ class Runner(web.AppRunner):
         assert self.server is not None, "setup() comes first"
         # asyncio accepts as many at once as may wait, unless the number that may wait is changed afterwards
         self._listener = await asyncio.get_running_loop().create_server(
-            self.server, host, port, backlog=ACCEPTED_AT_ONCE
+            self.server, host, port, backlog=max(1, self._reserved_files // 16)
         )
         for sock in self._listener.sockets:
             with sock.dup() as same:
@@ -130,6 +134,7 @@ class Runner(web.AppRunner):
             head_seconds=self._head_seconds,
             write_seconds=self._write_seconds,
             max_connections=self._max_connections,
+            max_refusals=max(1, self._reserved_files // 8),
             # a small body that unpacks to a huge one is refused (415) and never unpacked
             auto_decompress=False,
         )
@@ -151,7 +156,7 @@ def run(
         StartupError: the address can't be used, or a part of the application refused to start.
     """
     try:
-        asyncio.run(_serve(app, host, port, min(max_connections, _possible_connections()), lame_duck_seconds))
+        asyncio.run(_serve(app, host, port, max_connections, lame_duck_seconds))
     except asyncio.CancelledError:
         pass  # by a signal
     except OSError as error:
@@ -169,17 +174,15 @@ def main(name: str, command: Callable[[], None]) -> None:
         sys.exit(f"{name}: {error}")
 
 
-def _possible_connections() -> int:
-    """Let this process open as many files as the operating system allows, and return how many are left for clients."""
+def _raise_file_limit() -> int:
+    """Let this process open as many files as the operating system allows, and return how many."""
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     for more in (most, _FILES_ON_MACOS):  # macOS has a second limit, and no way to ask for it here
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, most))
             files = more
             break
-    if files == resource.RLIM_INFINITY:
-        return sys.maxsize
-    return max(1, files - min(RESERVED_FILES, files // 2))
+    return sys.maxsize if files == resource.RLIM_INFINITY else files
 
 
 async def _serve(app: web.Application, host: str, port: int, max_connections: int, lame_duck_seconds: float) -> None:
@@ -189,11 +192,14 @@ async def _serve(app: web.Application, host: str, port: int, max_connections: in
     for number in _SIGNALS:
         # this task alone: its cleanup waits for the tasks of the requests
         loop.add_signal_handler(number, serving.cancel)
-    runner = Runner(app, shutdown_timeout=CANCEL_SECONDS, max_connections=max_connections)
+    files = _raise_file_limit()
+    reserved = min(RESERVED_FILES, files // 2)
+    places = min(max_connections, files - reserved)
+    runner = Runner(app, shutdown_timeout=CANCEL_SECONDS, max_connections=places, reserved_files=reserved)
     try:
         await runner.setup()
         await runner.listen(host, port)
-        _log.info("listening on http://%s:%d, for at most %d connections", host, port, max_connections)
+        _log.info("listening on http://%s:%d, for at most %d connections", host, port, places)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
