@@ -8,11 +8,12 @@ import asyncio
 import logging
 import os
 import socket
+import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 from shared.errors import Busy
@@ -37,10 +38,9 @@ NEW_SECONDS = 1.0
 REFUSAL_SECONDS = 1.0
 """How long a refused client has to read the answer."""
 
-MAX_REFUSALS = 32
-"""Refused connections that are open at once; before there are more, the oldest is closed."""
-
 _LOG_SECONDS = 1.0
+
+_NO_LINGERING = struct.pack("ii", 1, 0)
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Protocol(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._body: StreamReader | None = None  # of the latest request
+        self._answered = 0
         self._answer_bytes = 0
         self._has_received = False
         self._ends = False  # once its requests have been answered
@@ -106,6 +108,8 @@ class Protocol(RequestHandler):
         self._has_received = True
         before = self._request_count
         super().data_received(data)
+        if self._messages:
+            self._body = self._messages[-1][1]
         if self._request_count > before:
             self._stop_head_timer()
         elif self._head_timer is None and self._is_idle():
@@ -117,11 +121,7 @@ class Protocol(RequestHandler):
         TCP can't tell this from a client that has left, until something is sent. So while there is no answer, we send
         100 Continue, which every client ignores (RFC 9110 section 15.2.1), and one that has left resets the connection.
         """
-        request = self._current_request
-        if self._messages:
-            is_complete = self._messages[-1][1].is_eof()
-        else:
-            is_complete = self._request_in_progress and (request is None or request.content.is_eof())
+        is_complete = self._request_count > self._answered and self._body is not None and self._body.is_eof()
         self._ends |= is_complete
         if is_complete and self._probe_timer is None:
             self._probe_timer = self._loop.call_later(PROBE_SECONDS, self._probe)
@@ -149,8 +149,9 @@ class Protocol(RequestHandler):
         super().connection_lost(exc)
 
     def abort(self) -> None:
-        """Close the connection, and forget what hasn't been sent."""
+        """Reset the connection, and forget what hasn't been sent, also in the operating system."""
         if self._wire is not None:
+            self._wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
             self._wire.abort()
 
     def finish(self) -> None:
@@ -171,6 +172,7 @@ class Protocol(RequestHandler):
             resp.force_close()
         self._answer_bytes = resp.content_length or 0
         result = await super().finish_response(request, resp, start_time)
+        self._answered += 1
         if self._ends and not self._messages:
             self.close()
         return result
@@ -226,8 +228,8 @@ class Server(web.Server):
         inner: web.Server,
         *,
         max_connections: int,
-        max_refusals: int = MAX_REFUSALS,
-        max_unread_bytes: int = MAX_UNREAD_BYTES,
+        max_refusals: int,
+        max_unread_bytes: int,
         **options: Any,  # noqa: ANN401  passed on
     ) -> None:
         super().__init__(
@@ -262,11 +264,11 @@ class Server(web.Server):
         return len(self._connections) >= self._max_connections
 
     def note_unread(self, connection: Protocol) -> None:
-        """Count an answer that is not read at once; drop the oldest if there are too many."""
+        """Count an answer that is not read at once; drop others, oldest first, if they take too much memory."""
         self._unread[connection] = None
         excess = sum(other.unread_bytes for other in self._unread) - self._max_unread_bytes
         for other in list(self._unread):
-            if excess <= 0:
+            if excess <= 0 or other is connection:
                 break
             excess -= other.unread_bytes
             self.drop(other)

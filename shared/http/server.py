@@ -61,6 +61,7 @@ class Runner(web.AppRunner):
             half of them for connections that are accepted before the refused ones are closed.
         head_seconds: How long the head of a request may take.
         write_seconds: How long a client may take to read an answer.
+        max_unread_bytes: Memory for answers that clients haven't read yet; above it, the oldest are dropped.
         options: As for AppRunner.
     """
 
@@ -72,6 +73,7 @@ class Runner(web.AppRunner):
         reserved_files: int = RESERVED_FILES,
         head_seconds: float = HEAD_SECONDS,
         write_seconds: float = connections.WRITE_SECONDS,
+        max_unread_bytes: int = connections.MAX_UNREAD_BYTES,
         **options: Any,  # noqa: ANN401  passed on to aiohttp
     ) -> None:
         super().__init__(app, **options)
@@ -79,6 +81,7 @@ class Runner(web.AppRunner):
         self._reserved_files = reserved_files
         self._head_seconds = head_seconds
         self._write_seconds = write_seconds
+        self._max_unread_bytes = max_unread_bytes
         self._listener: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> None:
@@ -134,6 +137,7 @@ class Runner(web.AppRunner):
             head_seconds=self._head_seconds,
             write_seconds=self._write_seconds,
             max_connections=self._max_connections,
+            max_unread_bytes=self._max_unread_bytes,
             max_refusals=max(1, self._reserved_files // 8),
             # a small body that unpacks to a huge one is refused (415) and never unpacked
             auto_decompress=False,
