@@ -61,7 +61,7 @@ def test_an_error_renders_only_the_members_it_has() -> None:
 
 def test_every_temporary_error_says_when_to_retry() -> None:
     """Errors that pass are always raised with retry_after."""
-    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive"}
+    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive", "Stopping"}
     for file in (
         file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
     ):

@@ -28,6 +28,8 @@ def test_little_must_be_set() -> None:
         ("DATABASE_URL", "mysql://u:pa55word@localhost/d"),
         ("DATABASE_CONNECTIONS", "0"),
         ("MAX_CONNECTIONS", "0"),
+        ("LAME_DUCK_SECONDS", "-1"),
+        ("LAME_DUCK_SECONDS", "nan"),
         ("AUDIT_RETENTION_DAYS", "29"),
         ("MIGRATE", "perhaps"),
         ("JWT_LEEWAY", "61"),
