@@ -143,6 +143,12 @@ class Busy(DomainError):
     kind, code = Kind.UNAVAILABLE, "busy"
 
 
+class Stopping(DomainError):
+    """The service has been told to stop, so it should get no new work."""
+
+    kind, code = Kind.UNAVAILABLE, "stopping"
+
+
 class DatabaseUnavailable(DomainError):
     """The database can't be reached, or did not answer in time; a write may have been stored all the same."""
 

@@ -17,7 +17,7 @@ from shared.errors import DomainError, InternalError, NotFound
 from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
 from shared.http.metrics import Metrics
-from shared.http.routes import NO_STORE, PUBLIC, ROUTE, Route
+from shared.http.routes import PUBLIC, ROUTE, Route
 from shared.http.server import ONCE_LISTENING
 from shared.http.settings import ServiceSettings
 from shared.tokens.keyring import Keyring

@@ -85,7 +85,7 @@ def test_a_write_whose_outcome_is_unknown_says_how_to_repeat_it(route: Route) ->
 
 def test_every_temporary_error_says_when_to_retry() -> None:
     """Errors that pass are always raised with retry_after."""
-    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive"}
+    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive", "Stopping"}
     for file in (
         file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
     ):

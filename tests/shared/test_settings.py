@@ -32,6 +32,8 @@ def test_little_must_be_set() -> None:
         ("DATABASE_URL", "postgresql://u:pa55word@one,two/d?target_session_attrs=any"),
         ("DATABASE_URL", "postgresql://u:pa55word@/d?host=one,two&target_session_attrs=primary"),
         ("MAX_CONNECTIONS", "0"),
+        ("LAME_DUCK_SECONDS", "-1"),
+        ("LAME_DUCK_SECONDS", "nan"),
         ("AUDIT_RETENTION_DAYS", "29"),
         ("MIGRATE", "perhaps"),
         ("JWT_LEEWAY", "61"),
