@@ -17,10 +17,11 @@ import asyncpg
 from dev.postgres import temporary
 from dev.seed import seed
 from posts_service.app import create_database
-from posts_service.model import Filter, PageSize
+from posts_service.model import Filter, PageSize, WriteLimit
 from posts_service.posts import PAGE_BYTES, SEARCH_SECONDS
 from posts_service.settings import Settings
 from posts_service.store import search
+from posts_service.store.allowances import Writes
 from posts_service.store.posts import COLUMNS, PostStore
 
 POSTS = 1_000_000
@@ -59,7 +60,7 @@ async def measure(url: str, posts: int) -> None:
     await database.open()
     connection = await asyncpg.connect(url)
     try:
-        store = PostStore(database)
+        store = PostStore(database, Writes(database, WriteLimit(1, 1)))
         await fill(url, connection, posts)
         for chosen in await lists(connection):
             await report(store, connection, chosen)

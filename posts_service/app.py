@@ -11,6 +11,7 @@ from posts_service.model import WriteLimit
 from posts_service.posts import Posts
 from posts_service.routes import ROUTES
 from posts_service.settings import Settings
+from posts_service.store.allowances import Writes
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import PostStore
 from posts_service.store.sweep import SweepStore
@@ -46,7 +47,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> web.Application:
         database=database,
         clock=clock,
     )
-    app[POSTS] = Posts(PostStore(database), IdempotencyStore(database), limit)
+    writes = Writes(database, limit)
+    app[POSTS] = Posts(PostStore(database, writes), IdempotencyStore(database, writes), limit)
     while_serving(app, lambda: sweeping(SweepStore(database).sweep))
     return app
 

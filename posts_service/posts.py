@@ -15,7 +15,7 @@ from posts_service.errors import (
     VersionMismatch,
 )
 from posts_service.model import MODERATE, Author, Edit, Filter, NewPost, Page, PageSize, Post, WriteLimit
-from posts_service.store.allowances import Exhausted
+from posts_service.store.allowances import CHARACTERS, Exhausted
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import Found, PostStore
 from shared import cursor
@@ -103,12 +103,12 @@ class Posts:
         """
         post = replace(new, tags=normalized(new.tags))
         if key is None:
-            written = await self._store.add(by, post, self._limit)
+            written = await self._store.add(by, post)
             if isinstance(written, Exhausted):
                 raise self._too_many(written)
             return written
         request_hash = hashlib.sha256(json.dumps([new.title, new.body, new.tags]).encode()).digest()
-        found = await self._keys.add_post(by, post, key, request_hash, self._limit)
+        found = await self._keys.add_post(by, post, key, request_hash)
         if isinstance(found, Exhausted):
             raise self._too_many(found)
         if isinstance(found, Post):
@@ -146,7 +146,7 @@ class Posts:
             TooManyRequests: `by` has reached the limit.
         """
         changes = edit if edit.tags is None else replace(edit, tags=normalized(edit.tags))
-        found = await self._store.change(post_id, by, changes, versions, self._limit)
+        found = await self._store.change(post_id, by, changes, versions)
         if isinstance(found, Exhausted):
             raise self._too_many(found)
         return _allowed(found, post_id, by)
@@ -157,7 +157,7 @@ class Posts:
         Raises:
             NotFound, NotTheAuthor, VersionMismatch, TooManyRequests: as for `edit`.
         """
-        found = await self._store.remove(post_id, by, versions, self._limit)
+        found = await self._store.remove(post_id, by, versions)
         if isinstance(found, Exhausted):
             raise self._too_many(found)
         _allowed(found, post_id, by)
@@ -168,7 +168,7 @@ class Posts:
         Raises:
             TooManyRequests: the author has reached the limit.
         """
-        found = await self._store.remove_all(by.id, self._limit)
+        found = await self._store.remove_all(by.id)
         if isinstance(found, Exhausted):
             raise self._too_many(found)
         return found
@@ -176,8 +176,8 @@ class Posts:
     def _too_many(self, exhausted: Exhausted) -> TooManyRequests:
         seconds = max(1, math.ceil(exhausted.seconds))
         return TooManyRequests(
-            f"You may write {self._limit.burst} times at once and {self._limit.per_second:g} times a second after that;"
-            f" try again in {seconds} s",
+            f"You may write {self._limit.burst} times at once and {self._limit.per_second:g} times a second after that,"
+            f" and a long text counts once for every {CHARACTERS:,} characters; try again in {seconds} s",
             data={"retry_after": seconds},
         )
 

@@ -1,16 +1,29 @@
-"""Rows of the write_allowances table: how much of its limit of writes each user has used, by the database's clock.
+"""Writing, within each user's limit. Rows of the write_allowances table say how much of it is used.
 
-The limit is a bucket that holds `burst` writes and regains `per_second`. It is stored as the time at which it is full
-again. Taking from it is part of the statement that writes, so a write costs no further round trip.
+The limit is a bucket that holds `burst` writes and regains `per_second`, by the database's clock. It is stored as the
+time at which it is full again. Taking from it is part of the statement that writes, so a write costs no further round
+trip.
 """
 
+import asyncio
 from dataclasses import dataclass
 from uuid import UUID
+from weakref import WeakValueDictionary
+
+import asyncpg
 
 from posts_service.model import WriteLimit
-from shared.database.pool import Connection
+from shared.database.pool import Database
+from shared.errors import Busy
 
-# $1 the user, $2 seconds until one write is regained, $3 seconds until all are. Everything that such a statement locks
+CHARACTERS = 10_000
+"""A longer text counts as several writes, one for each piece of this length: most of a write's cost is its index of
+words."""
+
+TURN_SECONDS = 5.0
+"""How long a user's write waits for that user's other writes."""
+
+# $1 the user, $2 seconds until this write is regained, $3 seconds until all are. Everything that such a statement locks
 # or changes must depend on `taken`: then all of a user's writes queue at this row, and none waits for another in turn.
 TAKEN = """
 taken AS (
@@ -36,12 +49,51 @@ class Exhausted:
     seconds: float
 
 
-def arguments(user_id: UUID, limit: WriteLimit) -> tuple[UUID, float, float]:
-    """Return $1 to $3 of TAKEN."""
-    each = 1 / limit.per_second
-    return user_id, each, each * limit.burst
+class Writes:
+    """Runs statements that write, one at a time for each user.
 
+    All of a user's writes queue at the user's row. If they did so with a connection in hand, those of one user could
+    take all connections.
 
-async def exhausted(connection: Connection, user_id: UUID, limit: WriteLimit) -> Exhausted:
-    """Return how long a user must wait whose write was not accepted."""
-    return Exhausted(max(0.0, await connection.fetchval(_WAIT, *arguments(user_id, limit)) or 0.0))
+    Args:
+        database: The database.
+        limit: How often each user may write.
+    """
+
+    def __init__(self, database: Database, limit: WriteLimit) -> None:
+        self._database = database
+        self._limit = limit
+        # a lock is in here for as long as somebody holds it or waits for it
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    async def run(
+        self, statement: str, user_id: UUID, *values: object, characters: int = 0
+    ) -> asyncpg.Record | Exhausted:
+        """Run a statement that starts with TAKEN; `values` are its arguments from $4 on.
+
+        Args:
+            statement: The statement.
+            user_id: Who writes.
+            values: More arguments.
+            characters: The length of the text that is written.
+
+        Raises:
+            Busy: the user's other writes take too long.
+        """
+        each = 1 / self._limit.per_second
+        pieces = min(1 + characters // CHARACTERS, self._limit.burst)
+        allowance = user_id, each * pieces, each * self._limit.burst
+        lock = self._locks.setdefault(user_id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await lock.acquire()
+        except TimeoutError:
+            raise Busy(f"Your other writes took longer than {TURN_SECONDS:.0f} s", data={"retry_after": 1}) from None
+        try:
+            async with self._database.connection() as connection:
+                row = await connection.fetchrow(statement, *allowance, *values)
+                if row is not None:
+                    return row
+                return Exhausted(max(0.0, await connection.fetchval(_WAIT, *allowance) or 0.0))
+        finally:
+            lock.release()

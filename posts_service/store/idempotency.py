@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from posts_service.model import Author, NewPost, Post, WriteLimit
-from posts_service.store.allowances import TAKEN, Exhausted, arguments, exhausted
+from posts_service.model import Author, NewPost, Post
+from posts_service.store.allowances import TAKEN, Exhausted, Writes
 from posts_service.store.posts import COLUMNS, read
 from shared.database.pool import Database
 
@@ -43,31 +43,27 @@ class Used:
 
 
 class IdempotencyStore:
-    """Idempotency keys in Postgres."""
+    """Idempotency keys in Postgres.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The database.
+        writes: Runs what writes.
+    """
+
+    def __init__(self, database: Database, writes: Writes) -> None:
         self._database = database
+        self._writes = writes
 
-    async def add_post(
-        self, author: Author, new: NewPost, key: str, request_hash: bytes, limit: WriteLimit
-    ) -> Post | Used | Exhausted:
+    async def add_post(self, author: Author, new: NewPost, key: str, request_hash: bytes) -> Post | Used | Exhausted:
         """Store a post under a key, unless the author used the key in the last 24 hours, or has reached the limit."""
+        values = author.name, new.title, new.body, new.tags, key, request_hash
         while True:
+            row = await self._writes.run(_ADD_POST, author.id, *values, characters=len(new.body))
+            if isinstance(row, Exhausted):
+                return row
+            if row["id"] is not None:
+                return read(row)
             async with self._database.connection() as connection:
-                row = await connection.fetchrow(
-                    _ADD_POST,
-                    *arguments(author.id, limit),
-                    author.name,
-                    new.title,
-                    new.body,
-                    new.tags,
-                    key,
-                    request_hash,
-                )
-                if row is None:
-                    return await exhausted(connection, author.id, limit)
-                if row["id"] is not None:
-                    return read(row)
                 used = await connection.fetchrow(
                     "SELECT request_hash, post_id, author_name, created_at FROM idempotency_keys"
                     f" WHERE author_id = $1 AND key = $2 AND created_at > now() - {KEPT}",

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import asyncpg
 
-from posts_service.model import Author, Edit, Filter, NewPost, PageSize, Post, WriteLimit
+from posts_service.model import Author, Edit, Filter, NewPost, PageSize, Post
 from posts_service.store import search
-from posts_service.store.allowances import TAKEN, Exhausted, arguments, exhausted
+from posts_service.store.allowances import TAKEN, Exhausted, Writes
 from shared.database.pool import Database
 
 COLUMNS = "id, author_id, author_name, title, body, tags, version, created_at, updated_at"
@@ -114,10 +114,16 @@ class Listed:
 
 
 class PostStore:
-    """Posts in Postgres."""
+    """Posts in Postgres.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The database.
+        writes: Runs what writes.
+    """
+
+    def __init__(self, database: Database, writes: Writes) -> None:
         self._database = database
+        self._writes = writes
         self._searches = database.share(SEARCH_SHARE, SEARCH_TURN_SECONDS, "search")
 
     async def page(self, wanted: Filter, before: int, size: PageSize, seconds: float) -> Listed | None:
@@ -142,13 +148,14 @@ class PostStore:
             row = await connection.fetchrow(f"SELECT {COLUMNS} FROM posts WHERE id = $1", post_id)
         return None if row is None else read(row)
 
-    async def add(self, author: Author, new: NewPost, limit: WriteLimit) -> Post | Exhausted:
+    async def add(self, author: Author, new: NewPost) -> Post | Exhausted:
         """Store a post, unless the author has reached the limit."""
-        row = await self._write(_ADD, author.id, limit, author.name, new.title, new.body, new.tags)
+        values = author.name, new.title, new.body, new.tags
+        row = await self._writes.run(_ADD, author.id, *values, characters=len(new.body))
         return row if isinstance(row, Exhausted) else read(row)
 
     async def change(
-        self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None, limit: WriteLimit
+        self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None
     ) -> Found | Exhausted | None:
         """Change a post if `by` may and its version is one of `versions`; the version increases if anything differs.
 
@@ -156,26 +163,16 @@ class PostStore:
             What was found and, if the conditions held, the changed post; None if there is no such post.
         """
         values = post_id, by.moderates, _list(versions), edit.title, edit.body, edit.tags
-        return _found(await self._write(_CHANGE, by.id, limit, *values))
+        return _found(await self._writes.run(_CHANGE, by.id, *values, characters=len(edit.body or "")))
 
-    async def remove(
-        self, post_id: int, by: Author, versions: Collection[int] | None, limit: WriteLimit
-    ) -> Found | Exhausted | None:
+    async def remove(self, post_id: int, by: Author, versions: Collection[int] | None) -> Found | Exhausted | None:
         """Delete a post under the same conditions as `change`, and return the same facts."""
-        return _found(await self._write(_REMOVE, by.id, limit, post_id, by.moderates, _list(versions)))
+        return _found(await self._writes.run(_REMOVE, by.id, post_id, by.moderates, _list(versions)))
 
-    async def remove_all(self, author_id: UUID, limit: WriteLimit) -> int | Exhausted:
+    async def remove_all(self, author_id: UUID) -> int | Exhausted:
         """Delete every post of an author who has not reached the limit, and return how many there were."""
-        row = await self._write(_REMOVE_ALL, author_id, limit)
+        row = await self._writes.run(_REMOVE_ALL, author_id)
         return row if isinstance(row, Exhausted) else int(row[0])
-
-    async def _write(
-        self, statement: str, user_id: UUID, limit: WriteLimit, *values: object
-    ) -> asyncpg.Record | Exhausted:
-        """Run a statement that starts with TAKEN."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(statement, *arguments(user_id, limit), *values)
-            return await exhausted(connection, user_id, limit) if row is None else row
 
 
 def _list(versions: Collection[int] | None) -> list[int] | None:

@@ -212,6 +212,36 @@ async def test_of_many_writes_at_once_as_many_are_made_as_the_limit_says(board: 
         assert await here.count("SELECT count(*) FROM posts WHERE author_id = $1::text::uuid", ada.id) == 7
 
 
+async def test_a_long_text_counts_several_times(board: Board) -> None:
+    """A text of 100,000 characters counts as eleven writes, in a new post and in a change, but never more than all."""
+    async with limited(board, writes_burst=24, writes_per_second=0.01) as here:
+        ada, long = here.person("Ada"), {"title": "t", "body": "x" * 100_000}
+        post = await here.call("POST", ada, "", long)
+        assert (post.status, (await here.call("PATCH", ada, f"/{post.body['id']}", long)).status) == (201, 200)
+        assert is_refused(await here.call("POST", ada, "", long, headers={"Idempotency-Key": "k"}))
+        assert [(await write(here, ada)).status for _ in range(3)] == [201, 201, 429]
+    async with limited(board, writes_burst=3, writes_per_second=0.01) as here:
+        assert [(await here.call("POST", ada, "", long)).status for ada in (here.person(), here.person())] == [201, 201]
+
+
+async def test_one_users_writes_use_one_connection(board: Board, database_url: str) -> None:
+    """While one user's writes are slow, all of them together hold one connection, and others read and write."""
+    async with limited(replace(board, database_url=database_url), database_connections=2, writes_burst=50) as here:
+        ada, bob = here.person("Ada"), here.person("Bob")
+        post = await write(here, bob)
+        await here.execute("INSERT INTO write_allowances VALUES ($1::text::uuid, now())", ada.id)
+        async with here.database() as connection, connection.transaction():
+            await connection.execute("SELECT FROM write_allowances WHERE user_id = $1::text::uuid FOR UPDATE", ada.id)
+            asking = [asyncio.create_task(write(here, ada)) for _ in range(10)]
+            asking += [asyncio.create_task(write(here, ada, Idempotency_Key=f"k{number}")) for number in range(10)]
+            await asyncio.sleep(0.1)
+            for _ in range(5):
+                assert (await here.call("GET", bob, f"/{post.body['id']}")).status == 200
+                assert (await write(here, bob)).status == 201
+            assert not any(task.done() for task in asking)
+        assert {reply.status for reply in await asyncio.gather(*asking)} == {201}
+
+
 async def test_writes_are_regained_by_the_clock_of_the_database(board: Board) -> None:
     """Each `1 / WRITES_PER_SECOND` seconds another write is accepted, and never more than WRITES_BURST at once."""
     async with limited(board, writes_burst=3, writes_per_second=0.1) as here:

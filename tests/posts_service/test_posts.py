@@ -15,7 +15,7 @@ from posts_service.app import create_database
 from posts_service.handlers.posts import POSTS
 from posts_service.model import Author, Edit, NewPost, WriteLimit
 from posts_service.posts import Posts
-from posts_service.store.allowances import Exhausted
+from posts_service.store.allowances import Exhausted, Writes
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import Found, PostStore
 from tests.api_client import Pair, posts_app, posts_settings, served
@@ -483,17 +483,19 @@ async def test_an_edit_keeps_every_field_when_its_tags_are_normalized(database_u
 
     class Recording(PostStore):
         async def change(
-            self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None, limit: WriteLimit
+            self, post_id: int, by: Author, edit: Edit, versions: Collection[int] | None
         ) -> Found | Exhausted | None:
             given.append(edit)
-            return await super().change(post_id, by, edit, versions, limit)
+            return await super().change(post_id, by, edit, versions)
 
     database, author = (
         create_database(posts_settings(database_url, keyring_file)),
         Author(uuid4(), "Ada", moderates=False),
     )
+    limit = WriteLimit(10, 1)
+    writes = Writes(database, limit)
     async with database.opened():
-        rules = Posts(Recording(database), IdempotencyStore(database), WriteLimit(10, 1))
+        rules = Posts(Recording(database, writes), IdempotencyStore(database, writes), limit)
         post = await rules.write(author, NewPost("A title", "Some text", []), None)
         changed = await rules.edit(post.id, author, bigger(title="New", tags=[" News "], invented=True), None)
     assert (changed.title, changed.tags) == ("New", ["news"])
