@@ -68,6 +68,12 @@ WITH {TAKEN}, removed AS (
 SELECT (SELECT count(*) FROM removed) FROM taken
 """
 
+PAGE_SHARE = 4
+"""Pages may use one connection in this many: hundreds of large ones must not make a single post wait."""
+
+PAGE_TURN_SECONDS = 5.0
+"""How long a page waits for one of these connections."""
+
 SEARCH_SHARE = 8
 """Searches may use one connection in this many: they take long, and reading and writing must go on."""
 
@@ -124,6 +130,7 @@ class PostStore:
     def __init__(self, database: Database, writes: Writes) -> None:
         self._database = database
         self._writes = writes
+        self._pages = database.share(PAGE_SHARE, PAGE_TURN_SECONDS, "page")
         self._searches = database.share(SEARCH_SHARE, SEARCH_TURN_SECONDS, "search")
 
     async def page(self, wanted: Filter, before: int, size: PageSize, seconds: float) -> Listed | None:
@@ -134,7 +141,7 @@ class PostStore:
         """
         statement, values = search.statement(COLUMNS, wanted, before, size)
         if not search.is_search(wanted):
-            async with self._database.connection() as connection:
+            async with self._pages.connection() as connection:
                 return _listed(await connection.fetch(statement, *values))
         async with self._searches.connection() as connection:
             try:
