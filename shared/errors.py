@@ -144,7 +144,7 @@ class Busy(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database can't be reached, or did not answer in time."""
+    """The database can't be reached, did not answer in time, is read-only, or refused what the service may not do."""
 
     kind, code = Kind.UNAVAILABLE, "database_unavailable"
 
