@@ -43,7 +43,13 @@ def main() -> None:
 def serve(_: argparse.Namespace) -> None:
     """Serve with the settings in the environment."""
     settings = _settings()
-    server.run(create_app(settings), settings.host, settings.port, settings.max_connections)
+    server.run(
+        create_app(settings),
+        settings.host,
+        settings.port,
+        max_connections=settings.max_connections,
+        lame_duck_seconds=settings.lame_duck_seconds,
+    )
 
 
 def migrate(arguments: argparse.Namespace) -> None:

@@ -62,7 +62,11 @@ def create_app(settings: Settings, clock: Clock = time.time, hasher: PasswordHas
         own_audience=settings.jwt_audience,
         lifetime=settings.access_token_seconds,
     )
-    policy = SessionPolicy(float(settings.session_idle_seconds), float(settings.session_absolute_seconds))
+    policy = SessionPolicy(
+        idle_seconds=float(settings.session_idle_seconds),
+        absolute_seconds=float(settings.session_absolute_seconds),
+        grace_seconds=float(settings.refresh_grace_seconds),
+    )
     database = create_database(settings)
     hashing = hasher or create_hasher(settings)
 

@@ -137,10 +137,12 @@ class SessionPolicy:
         idle_seconds: A session ends when it is not refreshed for this long.
         absolute_seconds: Its maximum lifetime.
         grace_seconds: After a rotation, the replaced refresh token is accepted for this long.
+        key_seconds: The same if the idempotency key is sent with it, until the new token is used.
         per_user: Sessions that a user can have; signing in once more ends the least recently used one.
     """
 
     idle_seconds: float
     absolute_seconds: float
-    grace_seconds: float = 10
+    grace_seconds: float
+    key_seconds: float = 86_400
     per_user: int = 50

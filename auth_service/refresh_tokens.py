@@ -3,6 +3,9 @@
 A token is a family, which finds the session's row and never changes, and a secret, which changes at every rotation.
 The next secret is an HMAC of the present one and a nonce. Within the grace period, anyone with the predecessor can
 therefore be given the same successor, although no secret is ever stored.
+
+After it, the nonce is kept only under an idempotency key that came with the predecessor: sealed with a hash of both, so
+that neither a stolen token nor a key, nor a copy of the database with one of them, makes the successor.
 """
 
 import hashlib
@@ -42,6 +45,16 @@ class RefreshToken:
     def successor(self, nonce: bytes) -> "RefreshToken":
         """Return the token that replaces this one; making it takes both this token and the nonce."""
         return RefreshToken(self.family, hmac.digest(self.secret, nonce, hashlib.sha256))
+
+    def key_hash(self, key: str) -> bytes:
+        """Return what proves to have both this token and an idempotency key."""
+        return hmac.digest(key.encode(), b"proof" + self.secret, hashlib.sha256)
+
+    def sealed(self, nonce: bytes, key: str) -> bytes:
+        """Encrypt the nonce of this token's successor under an idempotency key, or decrypt it: both are one XOR."""
+        # a pad is used for one nonce only: a token is replaced once, and the pad belongs to the token
+        pad = hmac.digest(key.encode(), b"seal" + self.secret, hashlib.sha256)
+        return bytes(one ^ other for one, other in zip(nonce, pad, strict=True))
 
     @property
     def family_hash(self) -> bytes:

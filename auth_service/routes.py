@@ -49,6 +49,7 @@ ROUTES = (
         "/refresh",
         sessions.refresh,
         PUBLIC,
+        headers=(schemas.IDEMPOTENCY_KEY,),
         body=schemas.Refresh,
         replies=(_TOKENS,),
         errors=(RefreshTokenInvalid, RefreshTokenReused),

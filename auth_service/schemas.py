@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from auth_service import model
 from auth_service.model import Role
 from auth_service.password_rules import MAX_LENGTH, normalized
+from shared.http import idempotency
 from shared.http.routes import Id, Schema
 from shared.text_validation import LINE, NAME, PROSE
 from shared.tokens.claims import MAX_NAME
@@ -41,6 +42,11 @@ NewPassword = Annotated[
 ]
 Name = Annotated[str, Field(max_length=MAX_NAME, examples=["Ada"]), NAME]
 RefreshToken = Annotated[str, Field(min_length=1, max_length=255)]
+
+IDEMPOTENCY_KEY = idempotency.header(
+    "Makes it safe to send the same refresh token again: for 24 hours, the same key gets the same successor, until that"
+    " is used. Use a new random key for each refresh token, such as a UUID"
+)
 
 SESSION_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")
 USER_ID = Id(TypeAdapter(UUID), "lowercase UUIDs")

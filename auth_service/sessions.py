@@ -58,11 +58,18 @@ class Sessions:
             raise credentials_invalid()
         return Tokens(self._signer.mint(user, session_id, now, now), token)
 
-    async def refresh(self, text: str, client: Client, now: float) -> Tokens:
+    async def refresh(self, text: str, key: str | None, client: Client, now: float) -> Tokens:
         """Continue a session: return a new access token, and the refresh token to use from now on.
 
         Using a token replaces it, but not twice within the grace period. Until it ends, the token and its predecessor
         both return the current token, so that two tabs or a lost answer do no harm.
+
+        Args:
+            text: The refresh token.
+            key: An idempotency key. If this use replaces the token, the same token with the same key returns the same
+                successor for 24 hours, until the successor is used.
+            client: Who is asking.
+            now: The time.
 
         Raises:
             RefreshTokenReused: the token had already been replaced, so two parties have it. The session was ended.
@@ -70,7 +77,7 @@ class Sessions:
         """
         token = RefreshToken.parse(text)
         nonce = secrets.token_bytes(SECRET_BYTES)
-        found = None if token is None else await self._store.refresh(token, nonce, client)
+        found = None if token is None else await self._store.refresh(token, nonce, key, client)
         if token is None or found is None:
             raise RefreshTokenInvalid("The refresh token is invalid or its session has ended", hint="Sign in again.")
         match found.outcome:
@@ -84,6 +91,10 @@ class Sessions:
             case "previous":
                 assert found.nonce is not None, "the row has it during the grace period"
                 token = token.successor(found.nonce)
+            case "repeated":
+                assert found.sealed_nonce is not None, "its hash was found"
+                assert key is not None, "its hash was found"
+                token = token.successor(token.sealed(found.sealed_nonce, key))
             case "current":
                 pass
         return Tokens(self._signer.mint(found.user, found.session_id, None, now), token)

@@ -101,6 +101,9 @@ class Settings(TokenSettings, ServiceSettings, DatabaseSettings):
     session_absolute_seconds: Annotated[
         int, Field(ge=60, le=31_536_000, description="Maximum lifetime of a session")
     ] = 90 * 86_400
+    refresh_grace_seconds: Annotated[
+        int, Field(ge=1, le=600, description="How long a refresh token that was replaced still gives its successor")
+    ] = 60
     trusted_proxies: Annotated[
         int, Field(ge=0, le=10, description="Number of your own proxies in front that add to X-Forwarded-For")
     ] = 0

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
 """Longer than a service takes to finish the requests in progress."""
 
 # The caller's shell may have these for other programs. All others are passed on: ACCESS_TOKEN_SECONDS=60 make run
@@ -133,7 +133,15 @@ def _serve(module: str, port: int, settings: Mapping[str, str], log: IO[bytes] |
     return psutil.Popen(
         [sys.executable, "-m", module, "serve"],
         cwd=ROOT,
-        env={**environment(), "HOST": HOST, "PORT": str(port), "LOG_FORMAT": "text", **settings},
+        # no load balancer has to notice that a service stops, so it stops at once
+        env={
+            "LAME_DUCK_SECONDS": "0",
+            **environment(),
+            "HOST": HOST,
+            "PORT": str(port),
+            "LOG_FORMAT": "text",
+            **settings,
+        },
         stderr=log,
         start_new_session=True,  # Ctrl-C then reaches the runner alone, which stops everything in order
     )

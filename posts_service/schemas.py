@@ -1,7 +1,5 @@
 """What the posts service reads from requests and writes into answers."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -12,8 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from posts_service import model
 from posts_service.search_words import MAX_PHRASE_WORDS, MAX_WORDS, terms
-from shared.http.errors import HeaderInvalid
-from shared.http.routes import Header, Id, RequestHeader, Schema
+from shared.http import idempotency
+from shared.http.routes import Header, Id, Schema
 from shared.text_validation import PROSE, TITLE
 
 Title = Annotated[str, Field(max_length=200, examples=["Hello"]), TITLE]
@@ -69,23 +67,8 @@ LINK = Header(
     '</posts?cursor=AQAAAAAAAAAB>; rel="next"',
 )
 
-_KEY_PATTERN = r"[\x21-\x7e]{1,255}"
-
-
-def _idempotency_key(values: Sequence[str]) -> str | None:
-    if not values:
-        return None
-    if len(values) > 1 or not re.fullmatch(_KEY_PATTERN, values[0]):
-        raise HeaderInvalid.of("Idempotency-Key", "it must be one header of 1 to 255 visible ASCII characters")
-    return values[0]
-
-
-IDEMPOTENCY_KEY = RequestHeader(
-    "Idempotency-Key",
-    "Makes it safe to send the same post again: within 24 hours, the same key gets the first answer again",
-    _KEY_PATTERN,
-    "8e03978e-40d5-43e8-bc93-6894a57f9324",
-    _idempotency_key,
+IDEMPOTENCY_KEY = idempotency.header(
+    "Makes it safe to send the same post again: within 24 hours, the same key gets the first answer again"
 )
 
 

@@ -143,8 +143,14 @@ class Busy(DomainError):
     kind, code = Kind.UNAVAILABLE, "busy"
 
 
+class Stopping(DomainError):
+    """The service has been told to stop, so it should get no new work."""
+
+    kind, code = Kind.UNAVAILABLE, "stopping"
+
+
 class DatabaseUnavailable(DomainError):
-    """The database can't be reached, did not answer in time, is read-only, or refused what the service may not do."""
+    """The database can't be reached, is read-only, or was too slow; a write may have been stored all the same."""
 
     kind, code = Kind.UNAVAILABLE, "database_unavailable"
 

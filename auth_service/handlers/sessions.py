@@ -18,10 +18,10 @@ async def login(request: web.Request, given: schemas.Login) -> web.Response:
     return tokens(await request.app[SESSIONS].open(user, password_hash, client, request.app[CLOCK]()))
 
 
-async def refresh(request: web.Request, given: schemas.Refresh) -> web.Response:
+async def refresh(request: web.Request, key: str | None, given: schemas.Refresh) -> web.Response:
     """POST /refresh: exchange a refresh token for new tokens."""
     now = request.app[CLOCK]()
-    return tokens(await request.app[SESSIONS].refresh(given.refresh_token, client_of(request), now))
+    return tokens(await request.app[SESSIONS].refresh(given.refresh_token, key, client_of(request), now))
 
 
 async def logout(request: web.Request, given: schemas.Refresh | None) -> web.Response:

@@ -171,7 +171,8 @@ class AccountStore:
                 )
                 if token is not None and not await connection.fetchval(
                     "UPDATE sessions SET id = $2, family_hash = $3, secret_hash = $4, previous_hash = NULL,"
-                    " nonce = NULL, rotated_at = NULL WHERE id = $1 AND expires_at > now() RETURNING true",
+                    " nonce = NULL, key_hash = NULL, sealed_nonce = NULL, rotated_at = NULL"
+                    " WHERE id = $1 AND expires_at > now() RETURNING true",
                     keep,
                     new_id,
                     token.family_hash,

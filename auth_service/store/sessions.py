@@ -13,20 +13,27 @@ from auth_service.store.accounts import COLUMNS, read
 from auth_service.store.audit import record
 from shared.database.pool import Database
 
-Outcome = Literal["rotated", "current", "previous", "reused"]
+Outcome = Literal["rotated", "current", "previous", "repeated", "reused"]
 
 # $1 the family's hash, $2 the secret's hash, $3 the successor's hash and $4 the nonce that makes it, $5 the grace
-# period, $6 and $7 the idle and the maximum lifetime, $8 the address. A competitor waits at FOR UPDATE, then sees the
-# row as the winner left it, and decides again.
+# period, $6 and $7 the idle and the maximum lifetime, $8 the address. With an idempotency key: $9 the hash of token and
+# key, $10 the nonce sealed with them, $11 how long they count. A competitor waits at FOR UPDATE, then sees the row as
+# the winner left it, and decides again.
+#
+# key_hash includes the hash of the secret that was current when it was written. So it counts for nothing once that is
+# replaced, even by a replica of an older version, which doesn't know the column.
 _REFRESH = f"""
 WITH found AS (
-    SELECT sessions.id AS session_id, nonce AS old_nonce, sessions.created_at AS opened_at, {COLUMNS},
+    SELECT sessions.id AS session_id, nonce AS old_nonce, sealed_nonce AS old_sealed_nonce,
+           sessions.created_at AS opened_at, {COLUMNS},
            CASE WHEN secret_hash = $2 AND (rotated_at IS NULL OR rotated_at <= now() - $5 * interval '1 s')
                     THEN 'rotated'
                 WHEN secret_hash = $2
                     THEN 'current'
                 WHEN previous_hash = $2 AND nonce IS NOT NULL AND rotated_at > now() - $5 * interval '1 s'
                     THEN 'previous'
+                WHEN key_hash = sha256($9::bytea || secret_hash) AND rotated_at > now() - $11 * interval '1 s'
+                    THEN 'repeated'
                 ELSE 'reused'
            END AS outcome
       FROM sessions JOIN users ON users.id = sessions.user_id
@@ -37,6 +44,10 @@ WITH found AS (
            secret_hash = CASE WHEN outcome = 'rotated' THEN $3 ELSE secret_hash END,
            previous_hash = CASE WHEN outcome = 'rotated' THEN $2 ELSE previous_hash END,
            nonce = CASE WHEN outcome = 'rotated' THEN $4 ELSE nonce END,
+           -- a client that uses the current token has received it
+           key_hash = CASE outcome WHEN 'rotated' THEN sha256($9::bytea || $3) WHEN 'current' THEN NULL
+                                   ELSE key_hash END,
+           sealed_nonce = CASE outcome WHEN 'rotated' THEN $10::bytea WHEN 'current' THEN NULL ELSE sealed_nonce END,
            rotated_at = CASE WHEN outcome = 'rotated' THEN now() ELSE rotated_at END,
            last_used_at = now(),
            expires_at = least(now() + $6 * interval '1 s', opened_at + $7 * interval '1 s'),
@@ -73,17 +84,19 @@ class Refreshed:
 
     Args:
         outcome: "rotated": the current token, now replaced. "current": the current token, replaced too recently to be
-            replaced again. "previous": its predecessor, within the grace period. "reused": an older one; the session
-            has been ended.
+            replaced again. "previous": its predecessor, within the grace period. "repeated": its predecessor with the
+            same idempotency key, before the current one was used. "reused": anything else; the session has been ended.
         session_id: The session.
         user: Its user.
-        nonce: Makes the current token from the predecessor.
+        nonce: Makes the current token from the predecessor, if the outcome is "previous".
+        sealed_nonce: The same, sealed with the predecessor and its key, if the outcome is "repeated".
     """
 
     outcome: Outcome
     session_id: UUID
     user: User
     nonce: bytes | None
+    sealed_nonce: bytes | None
 
 
 class SessionStore:
@@ -134,11 +147,11 @@ class SessionStore:
             await record(connection, event)
         return True
 
-    async def refresh(self, token: RefreshToken, nonce: bytes, client: Client) -> Refreshed | None:
+    async def refresh(self, token: RefreshToken, nonce: bytes, key: str | None, client: Client) -> Refreshed | None:
         """Use a refresh token; `nonce` makes its successor if this use rotates it.
 
-        A token of a known family that is neither the current one nor, within the grace period, its predecessor ends
-        the session.
+        A token of a known family that is neither the current one nor its predecessor ends the session, and so does the
+        predecessor after the grace period, unless it comes with the idempotency key with which it was replaced.
 
         Returns:
             None if the family is unknown or its session has ended.
@@ -154,6 +167,9 @@ class SessionStore:
                 self._policy.idle_seconds,
                 self._policy.absolute_seconds,
                 client.address,
+                None if key is None else token.key_hash(key),
+                None if key is None else token.sealed(nonce, key),
+                self._policy.key_seconds,
             )
             if row is None:
                 return None
@@ -162,6 +178,7 @@ class SessionStore:
                 row["session_id"],
                 read(row),
                 row["old_nonce"],
+                row["old_sealed_nonce"],
             )
             if found.outcome == "reused":
                 await record(connection, _reuse(found.user.id, found.session_id, client.address))

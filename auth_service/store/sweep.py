@@ -19,6 +19,11 @@ UPDATE sessions SET nonce = NULL, previous_hash = NULL WHERE id IN (
     SELECT id FROM sessions WHERE nonce IS NOT NULL AND rotated_at <= now() - $1 * interval '1 s'
     LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
 """
+_SEALS = f"""
+UPDATE sessions SET key_hash = NULL, sealed_nonce = NULL WHERE id IN (
+    SELECT id FROM sessions WHERE sealed_nonce IS NOT NULL AND rotated_at <= now() - $1 * interval '1 s'
+    LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
+"""
 _ATTEMPTS = f"""
 DELETE FROM attempts WHERE key IN (
     SELECT key FROM attempts WHERE greatest(window_ends, allowed_at) <= now()
@@ -36,7 +41,7 @@ class SweepStore:
 
     Args:
         database: The database.
-        policy: Says when a grace period is over.
+        policy: Says how long a replaced refresh token counts.
         known_seconds: How long a network stays known to an account.
     """
 
@@ -45,6 +50,7 @@ class SweepStore:
         self._statements: tuple[tuple[str, tuple[float, ...]], ...] = (
             (_EXPIRED_SESSIONS, ()),
             (_GRACE_SECRETS, (policy.grace_seconds,)),
+            (_SEALS, (policy.key_seconds,)),
             (_ATTEMPTS, ()),
             (_KNOWN_NETWORKS, (known_seconds,)),
         )

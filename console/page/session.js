@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { decode } from "./jwt.js";
 
-/** @type {{access: string, refresh: string, header: object, claims: object, ahead: number} | null} */
+/** @type {{access: string, refresh: string, refreshKey: string, header: object, claims: object, ahead: number} | null} */
 let current = null;
 const listeners = [];
 
@@ -28,10 +28,19 @@ export async function signIn(email, password) {
   return keepTokens(await call("auth", "POST", "/login", { json: { email, password }, isValid: areTokens }));
 }
 
-/** Replace both tokens. If auth rejects the refresh token, the session ends. */
+/**
+ * Replace both tokens. If auth rejects the refresh token, the session ends.
+ *
+ * The idempotency key stays with the refresh token until an answer arrives. If the answer is lost, the next try sends
+ * both again, and gets the same refresh token.
+ */
 export async function refresh() {
   const before = current;
-  const answer = await call("auth", "POST", "/refresh", { json: { refresh_token: before.refresh }, isValid: areTokens });
+  const answer = await call("auth", "POST", "/refresh", {
+    headers: { "Idempotency-Key": before.refreshKey },
+    json: { refresh_token: before.refresh },
+    isValid: areTokens,
+  });
   if (current !== before) {
     // the user signed out meanwhile, which ended the session that these tokens belong to
     answer.data = null;
@@ -57,9 +66,15 @@ function keepTokens(answer) {
   if (answer.status === 200 && !answer.unexpected) {
     const { access_token: access, refresh_token: refreshToken } = answer.data;
     const { header, claims } = decode(access);
-    setSession({ access, refresh: refreshToken, header, claims, ahead: claims.iat * 1000 - Date.now() });
+    const ahead = claims.iat * 1000 - Date.now();
+    setSession({ access, refresh: refreshToken, refreshKey: randomKey(), header, claims, ahead });
   }
   return answer;
+}
+
+/** Return 128 random bits in hexadecimal. crypto.randomUUID doesn't exist on pages that come over plain HTTP. */
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function setSession(next) {

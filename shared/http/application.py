@@ -17,7 +17,7 @@ from shared.errors import DomainError, InternalError, NotFound
 from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
 from shared.http.metrics import Metrics
-from shared.http.routes import NO_STORE, PUBLIC, Route
+from shared.http.routes import PUBLIC, ROUTE, Route
 from shared.http.server import ONCE_LISTENING
 from shared.http.settings import ServiceSettings
 from shared.tokens.keyring import Keyring
@@ -116,7 +116,7 @@ def _envelope(realm: str, metrics: Metrics) -> Middleware:
             _log_access(request, "cancelled", time.perf_counter() - started, request_id)
             raise
         except Exception as error:  # noqa: BLE001  the outermost place: whatever it is, the client gets an answer
-            answer = problems.answer(_domain_error(error, request), request_id, realm)
+            answer = problems.answer(_domain_error(error, request), request_id, realm, request.get(ROUTE))
             response = web.Response(status=answer.status, headers=answer.headers, body=answer.body)
         seconds = time.perf_counter() - started
         metrics.count(request, response.status, seconds)
@@ -191,7 +191,7 @@ def _finish_headers(origins: Collection[str]) -> Callable[[web.Request, web.Stre
         if (request_id := request.get(REQUEST_ID)) is not None:
             response.headers[protocol_errors.REQUEST_ID_HEADER] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if request.get(NO_STORE):
+        if (route := request.get(ROUTE)) is not None and route.private:
             response.headers[hdrs.CACHE_CONTROL] = "no-store"
         response.headers.update(cors.headers(request, origins, database_asked=DATABASE_USED.get()))
 

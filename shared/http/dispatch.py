@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from shared.http import bearer, body, query
-from shared.http.routes import NO_STORE, OPTIONAL, PUBLIC, Route
+from shared.http.routes import OPTIONAL, PUBLIC, ROUTE, Route
 from shared.tokens.errors import TokenRefused
 from shared.tokens.verifier import Verifier
 
@@ -19,7 +19,7 @@ def endpoint(route: Route, verifier: Verifier, clock: Callable[[], float]) -> En
     """
 
     async def call(request: web.Request) -> web.StreamResponse:
-        request[NO_STORE] = route.private
+        request[ROUTE] = route
         if route.access != PUBLIC and (route.access != OPTIONAL or bearer.is_sent(request)):
             try:
                 request[bearer.CLAIMS] = await bearer.authenticate(request, verifier, route.access, clock())

@@ -8,7 +8,9 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from shared.database.pool import Database
+from shared.errors import Stopping
 from shared.http import body
+from shared.http.connections import Protocol
 from shared.http.routes import PUBLIC, Reply, Route
 from shared.tokens.keyring import Keyring
 
@@ -53,8 +55,12 @@ def routes(keyring: Keyring, shared_keyring: Keyring | None, database: Database 
         """GET /health/live: the process is alive."""
         return body.response(LIVE, Live("live"))
 
-    async def ready(_: web.Request) -> web.Response:
+    async def ready(request: web.Request) -> web.Response:
         """GET /health/ready: the service can do its work; lists the ids of its keys."""
+        if isinstance(request.protocol, Protocol) and request.protocol.server_is_stopping:
+            raise Stopping(
+                "This service is stopping", hint="Send requests to another replica.", data={"retry_after": 1}
+            )
         if database is not None:
             await database.check()
         return body.response(
@@ -70,7 +76,7 @@ def routes(keyring: Keyring, shared_keyring: Keyring | None, database: Database 
 
     return (
         Route("GET", "/health/live", live, PUBLIC, replies=(Reply(200, "Alive", LIVE),), uses_database=False),
-        Route("GET", "/health/ready", ready, PUBLIC, replies=(Reply(200, "Ready", READY),)),
+        Route("GET", "/health/ready", ready, PUBLIC, replies=(Reply(200, "Ready", READY),), errors=(Stopping,)),
     )
 
 

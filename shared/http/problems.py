@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from shared.errors import DomainError, Kind
+from shared.errors import DatabaseUnavailable, DomainError, Kind
+from shared.http import idempotency
+from shared.http.conditional_requests import IF_MATCH
 from shared.http.errors import HttpError
+from shared.http.routes import Route
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -52,6 +55,18 @@ _HEADERS: Mapping[str, tuple[str, Callable[[object], str]]] = {
 _MEMBERS = ("check",)
 """The data that appears in the body (RFC 9457 section 3.2)."""
 
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+_HOW_TO_REPEAT: Mapping[str, str] = {
+    idempotency.NAME: "This request may have taken effect. Send it again with the same Idempotency-Key; if it had none,"
+    " check first whether it took effect.",
+    IF_MATCH.name: "This request may have taken effect. Send it again with the same If-Match; if it had none, read the"
+    " resource first.",
+}
+"""The hint on a write whose outcome is unknown, by the header that makes it safe to repeat."""
+
+_CHECK_FIRST = "This request may have taken effect. Check whether it did before you send it again."
+
 # RFC 6750 section 3: error_description allows no quotes, backslashes or control characters
 _UNQUOTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
@@ -82,7 +97,7 @@ def bearer_error(error: DomainError | type[DomainError]) -> str | None:
     return error_class.bearer_error if issubclass(error_class, HttpError) else BEARER_ERRORS.get(error_class.kind)
 
 
-def content(error: DomainError, request_id: str) -> dict[str, object]:
+def content(error: DomainError, request_id: str, route: Route | None = None) -> dict[str, object]:
     """Return the members of the body. `type` is about:blank, so `title` is the status phrase; `code` identifies it."""
     status = status_of(error)
     body: dict[str, object] = {
@@ -92,20 +107,21 @@ def content(error: DomainError, request_id: str) -> dict[str, object]:
         "detail": error.detail,
         "code": error.code,
     }
-    if error.hint is not None:
-        body["hint"] = error.hint
+    if (hint := error.hint or _hint_on_unknown_outcome(error, route)) is not None:
+        body["hint"] = hint
     if error.faults:
         body["errors"] = [{f.place: f.where, "code": f.code, "message": f.message} for f in error.faults]
     return {**body, **{name: error.data[name] for name in _MEMBERS if name in error.data}, "request_id": request_id}
 
 
-def answer(error: DomainError, request_id: str, realm: str | None = None) -> Answer:
+def answer(error: DomainError, request_id: str, realm: str | None = None, route: Route | None = None) -> Answer:
     """Render an error.
 
     Args:
         error: The error.
         request_id: The request's id.
         realm: The realm of a challenge; None before it is known which service was asked.
+        route: The row of the request, if it has one.
     """
     headers = {"Content-Type": MEDIA_TYPE}
     for name, value in error.data.items():
@@ -115,7 +131,14 @@ def answer(error: DomainError, request_id: str, realm: str | None = None) -> Ans
     if realm is not None and (bearer_error(error) or status_of(error) == HTTPStatus.UNAUTHORIZED):
         headers["WWW-Authenticate"] = _challenge(error, realm)
     # ASCII escapes, so that a lone surrogate from the request can be quoted without breaking the encoding
-    return Answer(status_of(error), headers, json.dumps(content(error, request_id)).encode())
+    return Answer(status_of(error), headers, json.dumps(content(error, request_id, route)).encode())
+
+
+def _hint_on_unknown_outcome(error: DomainError, route: Route | None) -> str | None:
+    """Return how to repeat a write that the database may have stored before it stopped answering."""
+    if not isinstance(error, DatabaseUnavailable) or route is None or route.method in _SAFE_METHODS:
+        return None
+    return next((_HOW_TO_REPEAT[h.name] for h in route.headers if h.name in _HOW_TO_REPEAT), _CHECK_FIRST)
 
 
 def _challenge(error: DomainError, realm: str) -> str:

@@ -26,9 +26,6 @@ JSON = "application/json"
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 """Called with the request, then with the values that its row says, in the order id, headers, query, body."""
 
-NO_STORE: web.RequestKey[bool] = web.RequestKey("no_store", bool)
-"""Set on a request whose answer no cache may store, errors included."""
-
 T = TypeVar("T")
 
 
@@ -159,3 +156,7 @@ class Route:
         """
         if self.access not in (PUBLIC, OPTIONAL, SIGNED_IN) and ":" not in self.access:
             raise ValueError(f"{self.method} {self.path}: access must be a scope, SIGNED_IN, OPTIONAL or PUBLIC")
+
+
+ROUTE: web.RequestKey[Route] = web.RequestKey("route", Route)
+"""The row that a request belongs to; missing if there is none."""

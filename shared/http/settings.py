@@ -27,6 +27,14 @@ class ServiceSettings(VerifierSettings):
     max_connections: Annotated[
         int, Field(ge=1, le=1_000_000, description="Maximum number of clients' connections; any more get 503")
     ] = MAX_CONNECTIONS
+    lame_duck_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="Seconds after SIGTERM in which readiness is 503, but requests are still answered",
+        ),
+    ] = 3.0
     metrics_port: Annotated[
         Port | None, Field(description="Port of GET /metrics for Prometheus; without it there are no metrics")
     ] = None

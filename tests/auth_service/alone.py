@@ -90,9 +90,9 @@ class Auth(Pair):
         return await self.ask("GET", "/me", token=token)
 
     async def let_grace_end(self, session: UUID) -> None:
-        """Move the last rotation eleven seconds back, past the grace period."""
+        """Move the last rotation two minutes back, past the grace period."""
         await self.database.execute(
-            "UPDATE sessions SET rotated_at = now() - interval '11 seconds' WHERE id = $1 AND rotated_at IS NOT NULL",
+            "UPDATE sessions SET rotated_at = now() - interval '2 minutes' WHERE id = $1 AND rotated_at IS NOT NULL",
             session,
         )
 

@@ -20,7 +20,7 @@ from tests.auth_service.test_throttle import WRONG, elapse, fail, guess, overrul
 from tests.postgres import opened
 
 YEAR = 365 * 86_400
-POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
+POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400, grace_seconds=60)
 
 ONLY_CEILINGS = "NEW.kind <> 'ceiling' THEN NEW.allowed_at := '-infinity'"
 """No other limit makes anybody wait, so that a hundred failures don't take hours."""

@@ -21,6 +21,7 @@ from auth_service.refresh_tokens import FAMILY_BYTES, SECRET_BYTES, RefreshToken
 from auth_service.store.sessions import SessionStore
 from shared.base64url import decode
 from shared.errors import DomainError
+from tests.api_client import PASSWORD
 from tests.auth_service.alone import Auth, Frozen, alone, frozen, says, tokens_of, without_id
 
 CLIENT = Client("10.0.0.1", ["10.0.0.1"], "a test")
@@ -32,7 +33,7 @@ ENDED = (401, "session_ended")
 
 def store(database: Frozen) -> SessionStore:
     """The session store on a database whose clock stands still."""
-    return SessionStore(database, SessionPolicy(idle_seconds=14 * DAY, absolute_seconds=90 * DAY))
+    return SessionStore(database, SessionPolicy(idle_seconds=14 * DAY, absolute_seconds=90 * DAY, grace_seconds=60))
 
 
 async def row_of(auth: Auth, session: UUID) -> Any:
@@ -40,10 +41,10 @@ async def row_of(auth: Auth, session: UUID) -> Any:
     return await auth.database.fetchrow("SELECT * FROM sessions WHERE id = $1", session)
 
 
-async def used(auth: Auth, token: str) -> str:
+async def used(auth: Auth, token: str, key: str | None = None) -> str:
     """Refresh without HTTP; return the next refresh token, or the code of the error."""
     try:
-        return str((await auth.app[SESSIONS].refresh(token, CLIENT, time.time())).refresh)
+        return str((await auth.app[SESSIONS].refresh(token, key, CLIENT, time.time())).refresh)
     except DomainError as problem:
         return problem.code
 
@@ -91,12 +92,12 @@ async def test_after_the_grace_it_is_replaced_again(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "current", "previous"), [(9.999, "current", "previous"), (10, "rotated", "reused")]
+    ("seconds", "current", "previous"), [(59.999, "current", "previous"), (60, "rotated", "reused")]
 )
-async def test_the_grace_is_ten_seconds_by_the_database(
+async def test_the_grace_is_sixty_seconds_by_the_database(
     auth: Auth, seconds: float, current: str, previous: str
 ) -> None:
-    """The grace period of both tokens ends exactly ten seconds after a rotation, by the database's clock."""
+    """The grace period of both tokens ends exactly sixty seconds after a rotation, by the database's clock."""
     first = (await auth.join()).tokens
     second = await auth.renewed(first.refresh)
     await auth.keep_grace(first.session)
@@ -107,9 +108,21 @@ async def test_the_grace_is_ten_seconds_by_the_database(
             )
             token = RefreshToken.parse(tokens.refresh)
             assert token is not None
-            found = await store(database).refresh(token, bytes(SECRET_BYTES), CLIENT)
+            found = await store(database).refresh(token, bytes(SECRET_BYTES), None, CLIENT)
             assert found is not None
             assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(29, 200), (31, 401)])
+async def test_the_grace_is_a_setting(database_url: str, keyring_file: Path, seconds: int, status: int) -> None:
+    """REFRESH_GRACE_SECONDS sets how long a replaced token counts."""
+    async with alone(database_url, keyring_file, refresh_grace_seconds=30) as auth:
+        first = (await auth.join()).tokens
+        await auth.renewed(first.refresh)
+        await auth.database.execute(
+            "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", first.session, seconds
+        )
+        assert (await auth.refresh(first.refresh)).status == status
 
 
 async def test_replicas_and_a_restart_change_nothing(database_url: str, keyring_file: Path) -> None:
@@ -296,7 +309,7 @@ async def test_a_session_ends_after_14_days_without_use_and_90_days_at_most(auth
                 first.session,
                 age,
             )
-            assert await store(database).refresh(token, bytes(SECRET_BYTES), CLIENT) is not None
+            assert await store(database).refresh(token, bytes(SECRET_BYTES), None, CLIENT) is not None
             expires = await auth.database.fetchval(
                 "SELECT expires_at - now() FROM sessions WHERE id = $1", first.session
             )
@@ -433,3 +446,267 @@ async def test_a_refresh_is_seen_in_the_list_of_sessions(auth: Auth) -> None:
     assert shown["address"] == "2001:db8::1"
     assert says(await auth.refresh(renewed.refresh[:-1], **{"X-Forwarded-For": "192.0.2.9"})) == INVALID
     assert await row_of(auth, tokens.session) == after
+
+
+KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+
+
+async def test_with_its_key_a_token_gets_the_same_successor_after_the_grace(
+    database_url: str, keyring_file: Path
+) -> None:
+    """A client that lost the answer sends token and key again, to any replica and after a restart, and carries on."""
+    async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
+        first = (await one.join()).tokens
+        second = await one.renewed(first.refresh, **{"Idempotency-Key": KEY})
+        await one.let_grace_end(first.session)
+        for replica in (one, two, one):
+            again = await replica.renewed(first.refresh, **{"Idempotency-Key": KEY})
+            assert again.refresh == second.refresh
+            assert (await replica.me(again.account)).status == 200
+    async with alone(database_url, keyring_file) as restarted:
+        assert (await restarted.renewed(first.refresh, **{"Idempotency-Key": KEY})).refresh == second.refresh
+        third = await restarted.renewed(second.refresh)
+        assert third.refresh != second.refresh
+        await restarted.let_grace_end(first.session)
+        assert (await restarted.renewed(third.refresh)).session == first.session
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(DAY - 0.001, "repeated"), (DAY, "reused")])
+async def test_a_key_counts_for_24_hours_by_the_database(auth: Auth, seconds: float, outcome: str) -> None:
+    """A replaced token with its key counts for exactly 24 hours after the rotation, by the database's clock."""
+    first = (await auth.join()).tokens
+    await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+    token = RefreshToken.parse(first.refresh)
+    assert token is not None
+    async with frozen(auth.database) as database:
+        await auth.database.execute(
+            "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", first.session, seconds
+        )
+        found = await store(database).refresh(token, bytes(SECRET_BYTES), KEY, CLIENT)
+        assert found is not None
+        assert found.outcome == outcome
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+async def test_once_the_successor_was_used_the_key_is_worth_nothing(auth: Auth, rotates: bool) -> None:
+    """Each use of the successor, even one that doesn't replace it, shows that it arrived; the old one is reuse then."""
+    member = await auth.join()
+    first = member.tokens
+    second = await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+    if rotates:
+        await auth.let_grace_end(first.session)
+    used_again = await auth.renewed(second.refresh)
+    assert (used_again.refresh != second.refresh) is rotates
+    await auth.let_grace_end(first.session)
+    assert says(await auth.refresh(first.refresh, **{"Idempotency-Key": KEY})) == REUSED
+    assert says(await auth.refresh(used_again.refresh)) == INVALID
+    assert await auth.sessions_of(member.id) == set()
+
+
+@pytest.mark.parametrize(("first_key", "second_key"), [(KEY, None), (KEY, KEY + "0"), (None, KEY), (None, None)])
+async def test_theft_is_found_without_the_key(auth: Auth, first_key: str | None, second_key: str | None) -> None:
+    """After the grace period, a replaced token without the key of its first use ends the session, also for the key."""
+    member = await auth.join()
+    stolen = member.tokens
+    owner = await auth.renewed(stolen.refresh, **({"Idempotency-Key": first_key} if first_key else {}))
+    await auth.let_grace_end(stolen.session)
+    thief = {"Idempotency-Key": second_key} if second_key else {}
+    assert says(await auth.refresh(stolen.refresh, **thief)) == REUSED
+    for token in (stolen, owner):
+        assert says(await auth.refresh(token.refresh, **{"Idempotency-Key": KEY})) == INVALID
+    assert says(await auth.me(owner.account)) == ENDED
+    [event] = [event for event in await auth.events_of(member.id) if event["event"] == "refresh_token_reused"]
+    assert event["session_id"] == stolen.session
+
+
+@pytest.mark.parametrize("thief_first", [False, True])
+async def test_thief_and_owner_do_not_walk_on_side_by_side(auth: Auth, thief_first: bool) -> None:
+    """If a thief got the successor within the grace and the owner by the key, the second to use it ends the session."""
+    stolen = (await auth.join()).tokens
+    await auth.renewed(stolen.refresh, **{"Idempotency-Key": KEY})
+    thief = await auth.renewed(stolen.refresh)
+    await auth.let_grace_end(stolen.session)
+    owner = await auth.renewed(stolen.refresh, **{"Idempotency-Key": KEY})
+    assert owner.refresh == thief.refresh
+    first, second = ("thief", "owner") if thief_first else ("owner", "thief")
+    ahead = await auth.renewed(thief.refresh, **{"Idempotency-Key": first})
+    await auth.let_grace_end(stolen.session)
+    assert says(await auth.refresh(owner.refresh, **{"Idempotency-Key": second})) == REUSED
+    assert says(await auth.refresh(ahead.refresh)) == INVALID
+
+
+async def test_the_thief_who_used_the_successor_first_is_found_by_the_owners_repetition(auth: Auth) -> None:
+    """If a thief took the successor within the grace period and used it, the owner's token with its key is a reuse."""
+    stolen = (await auth.join()).tokens
+    await auth.renewed(stolen.refresh, **{"Idempotency-Key": KEY})
+    thief = await auth.renewed(stolen.refresh)
+    await auth.let_grace_end(stolen.session)
+    thief = await auth.renewed(thief.refresh)
+    assert says(await auth.refresh(stolen.refresh, **{"Idempotency-Key": KEY})) == REUSED
+    assert says(await auth.refresh(thief.refresh)) == INVALID
+
+
+async def test_a_key_belongs_to_one_token(auth: Auth) -> None:
+    """One key with several tokens, of one session or two, repeats only the last replacement of each session."""
+    key = {"Idempotency-Key": KEY}
+    member = await auth.join()
+    first, other = member.tokens, await auth.sign_in(member.email)
+    second, renewed_other = await auth.renewed(first.refresh, **key), await auth.renewed(other.refresh, **key)
+    for tokens in (first, other):
+        await auth.let_grace_end(tokens.session)
+    third = await auth.renewed(second.refresh, **key)
+    await auth.let_grace_end(first.session)
+    assert (await auth.renewed(second.refresh, **key)).refresh == third.refresh
+    assert (await auth.renewed(other.refresh, **key)).refresh == renewed_other.refresh
+    assert says(await auth.refresh(first.refresh, **key)) == REUSED
+    assert (await auth.renewed(other.refresh, **key)).refresh == renewed_other.refresh
+
+
+async def test_the_key_of_the_use_that_replaces_the_token_counts(auth: Auth) -> None:
+    """A key that is sent with a token too early to be replaced is kept when the token is replaced, and works then."""
+    key = {"Idempotency-Key": KEY}
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh)
+    assert (await auth.renewed(second.refresh, **key)).refresh == second.refresh
+    await auth.let_grace_end(first.session)
+    third = await auth.renewed(second.refresh, **key)
+    await auth.let_grace_end(first.session)
+    assert (await auth.renewed(second.refresh, **key)).refresh == third.refresh
+
+
+async def test_two_requests_with_one_key_at_once(database_url: str, keyring_file: Path) -> None:
+    """Simultaneous uses of one token and key, at two replicas, get one successor, within the grace and after it."""
+    async with alone(database_url, keyring_file) as one, alone(database_url, keyring_file) as two:
+        first = (await one.join()).tokens
+        seen = set()
+        for _ in range(2):
+            uses = (used(replica, first.refresh, KEY) for replica in (one, two) for _ in range(10))
+            seen |= set(await asyncio.gather(*uses))
+            await one.let_grace_end(first.session)
+        [successor] = seen
+        assert (await two.renewed(successor)).session == first.session
+
+
+@pytest.mark.slow
+async def test_the_old_token_with_its_key_and_the_new_one_at_once(database_url: str, keyring_file: Path) -> None:
+    """When the old token with its key and the successor are used at once, at most one new token is made."""
+    async with alone(database_url, keyring_file, database_connections=20) as auth:
+        member = await auth.join()
+        for _ in range(10):
+            first = await auth.sign_in(member.email)
+            second = await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+            await auth.let_grace_end(first.session)
+            answers = await asyncio.gather(
+                *(used(auth, token, KEY) for _ in range(10) for token in (first.refresh, second.refresh))
+            )
+            new = {answer for answer in answers if len(answer) == len(first.refresh)} - {second.refresh}
+            assert len(new) <= 1, answers
+            # the successor was used, so the next repetition is a reuse, if none before was
+            assert await used(auth, first.refresh, KEY) in ("refresh_token_reused", "refresh_token_invalid")
+            for token in (second.refresh, *new):
+                assert await used(auth, token) == "refresh_token_invalid"
+
+
+@pytest.mark.parametrize("key", ["", "two words", "ä", "k" * 256])
+async def test_a_malformed_key_is_refused_and_the_token_not_used(auth: Auth, key: str) -> None:
+    """A key that isn't 1 to 255 visible ASCII characters gets 400, and the token is still the current one."""
+    first = (await auth.join()).tokens
+    reply = await auth.refresh(first.refresh, **{"Idempotency-Key": key})
+    assert says(reply) == (400, "header_invalid")
+    assert reply.body["errors"] == [
+        {
+            "header": "Idempotency-Key",
+            "code": "header_invalid",
+            "message": "it must be one header of 1 to 255 visible ASCII characters",
+        }
+    ]
+    assert (await row_of(auth, first.session))["rotated_at"] is None
+    assert (await auth.refresh(first.refresh, **{"Idempotency-Key": "k" * 255})).status == 200
+
+
+async def test_a_repetition_is_a_use_of_the_session(auth: Auth) -> None:
+    """A repetition moves last use, address and expiry as every refresh does, but not the time of the rotation."""
+    first = (await auth.join()).tokens
+    await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+    await auth.let_grace_end(first.session)
+    before = await row_of(auth, first.session)
+    await auth.renewed(first.refresh, **{"Idempotency-Key": KEY, "X-Forwarded-For": "2001:db8::1"})
+    after = await row_of(auth, first.session)
+    changed = {column for column, value in before.items() if after[column] != value}
+    assert changed == {"last_used_at", "expires_at", "address"}
+    assert after["expires_at"] - after["last_used_at"] == timedelta(days=14)
+
+
+async def test_a_key_outlives_neither_its_session_nor_a_new_password(auth: Auth) -> None:
+    """When the session has expired, or its refresh token was replaced with the password, token and key are invalid."""
+    key = {"Idempotency-Key": KEY}
+    expired, changed = await auth.join(), await auth.join()
+    for member in (expired, changed):
+        await auth.renewed(member.tokens.refresh, **key)
+        await auth.let_grace_end(member.tokens.session)
+    await auth.expire(expired.tokens.session)
+    body = {"current_password": PASSWORD, "new_password": PASSWORD[::-1]}
+    new = tokens_of(await auth.ask("POST", "/me/password", body, changed.tokens.account))
+    for member in (expired, changed):
+        assert says(await auth.refresh(member.tokens.refresh, **key)) == INVALID
+    row = await row_of(auth, new.session)
+    assert (row["key_hash"], row["sealed_nonce"]) == (None, None)
+
+
+async def test_a_log_out_ignores_the_key(auth: Auth) -> None:
+    """Logging out with a replaced token after the grace period ends the session and is recorded as a reuse."""
+    member = await auth.join()
+    key = {"Idempotency-Key": KEY}
+    await auth.renewed(member.tokens.refresh, **key)
+    await auth.let_grace_end(member.tokens.session)
+    reply = await auth.ask("POST", "/logout", {"refresh_token": member.tokens.refresh}, headers=key)
+    assert reply.status == 204
+    assert await auth.sessions_of(member.id) == set()
+    assert [event["event"] for event in await auth.events_of(member.id)][-1] == "refresh_token_reused"
+
+
+async def test_a_replica_without_keys_makes_none_outlive_its_token(auth: Auth) -> None:
+    """If a replica of an older version, which doesn't know keys, replaces the successor, the old key counts no more."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+    token = RefreshToken.parse(second.refresh)
+    assert token is not None
+    await auth.database.execute(
+        "UPDATE sessions SET secret_hash = $2, previous_hash = $3, nonce = $4, rotated_at = now() WHERE id = $1",
+        first.session,
+        token.successor(bytes(SECRET_BYTES)).secret_hash,
+        token.secret_hash,
+        bytes(SECRET_BYTES),
+    )
+    assert says(await auth.refresh(first.refresh, **{"Idempotency-Key": KEY})) == REUSED
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_a_dump_and_an_old_token_make_no_token_without_the_key(auth: Auth, swept: bool) -> None:
+    """After the grace period, neither a replaced token nor its key makes the successor from the row; both do."""
+    first = (await auth.join()).tokens
+    second = await auth.renewed(first.refresh, **{"Idempotency-Key": KEY})
+    if swept:
+        await auth.database.execute(
+            "UPDATE sessions SET nonce = NULL, previous_hash = NULL WHERE id = $1", first.session
+        )
+    row = await row_of(auth, first.session)
+    assert (row["nonce"] is None) is swept
+    old, new = RefreshToken.parse(first.refresh), RefreshToken.parse(second.refresh)
+    assert old is not None
+    assert new is not None
+    assert old.successor(old.sealed(row["sealed_nonce"], KEY)) == new
+
+    columns = {name: value for name, value in row.items() if isinstance(value, bytes) and name != "nonce"}
+    assert KEY.encode() not in b"".join(columns.values())
+    stranger = RefreshToken(old.family, bytes(SECRET_BYTES))
+    made = {old.successor(value).secret for value in columns.values()}
+    for guess in ("", KEY[:-1], KEY + "0"):
+        made |= {old.successor(old.sealed(value, guess)).secret for value in columns.values()}
+    made |= {stranger.successor(stranger.sealed(value, KEY)).secret for value in columns.values()}
+    made |= {hmac.digest(one, other, hashlib.sha256) for one, other in itertools.product(columns.values(), repeat=2)}
+    made |= {
+        bytes(a ^ b for a, b in zip(one, other, strict=True))
+        for one, other in itertools.product([*columns.values(), old.secret], repeat=2)
+    }
+    assert new.secret not in made

@@ -110,13 +110,14 @@ class Witness(Pair):
         assert b" 400 " in status, (data, status, body)
         self.heard.append(f"{status!r} {headers} {body!r}")
 
-    async def refresh(self, token: str) -> Reply:
-        """POST /refresh."""
-        return await self.call("POST", "/refresh", {"refresh_token": token})
+    async def refresh(self, token: str, key: str = "") -> Reply:
+        """POST /refresh, with an idempotency key unless it is empty."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.call("POST", "/refresh", {"refresh_token": token}, headers=headers)
 
     async def let_grace_end(self) -> None:
-        """Move every rotation eleven seconds back, past the grace period."""
-        await self.database.execute("UPDATE sessions SET rotated_at = now() - interval '11 s'")
+        """Move every rotation two minutes back, past the grace period."""
+        await self.database.execute("UPDATE sessions SET rotated_at = now() - interval '2 minutes'")
 
     async def command(self, status: int, *words: str, given: str = "", url: str | None = None, **more: str) -> None:
         """Run a command, check its exit status, and remember its output."""
@@ -156,7 +157,7 @@ async def test_no_secret_is_written_anywhere(
     assert len(lines) > 100
     assert any("UndefinedTableError" in line.get("exception", "") for line in lines), "an internal error was logged"
     assert all("http_requests_total" in text for text in counted)
-    assert len({name.partition(",")[0] for name in witness.secrets}) == 16
+    assert len({name.partition(",")[0] for name in witness.secrets}) == 17
     places = {"logs": logs, "answers": "\n".join(witness.heard), "metrics": "".join(counted), "rows": "".join(contents)}
     found = {
         (name, place)
@@ -338,10 +339,12 @@ async def _refreshes(witness: Witness, tokens: Tokens) -> None:
     await witness.expect(422, "POST", "/refresh", {"token": good})
     await witness.expect(415, "POST", f"/refresh?refresh_token={good}")
     witness.heard.append(await _contents(witness.database_url))
-    newer = witness.tokens(await witness.refresh(good))
+    key = witness.keep("idempotency key", secrets.token_hex(16))
+    newer = witness.tokens(await witness.refresh(good, key))
     assert witness.tokens(await witness.refresh(good)).refresh == newer.refresh
     witness.heard.append(await _contents(witness.database_url))
     await witness.let_grace_end()
+    assert witness.tokens(await witness.refresh(good, key)).refresh == newer.refresh
     witness.tokens(await witness.refresh(newer.refresh))
     assert says(await witness.refresh(good)) == (401, "refresh_token_reused")
     assert says(await witness.refresh(newer.refresh)) == (401, "refresh_token_invalid")

@@ -19,7 +19,7 @@ from tests.postgres import opened
 _LOCK = 0x73776565
 """The advisory lock of a sweeping replica; replicas of other versions use the same one."""
 
-POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
+POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400, grace_seconds=60)
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ async def test_a_session_that_is_just_being_refreshed_is_left(auth: Auth, replic
     assert await auth.sessions_of(over.id) == set()
 
 
-@pytest.mark.parametrize(("seconds", "cleared"), [(9.999, False), (10, True)])
+@pytest.mark.parametrize(("seconds", "cleared"), [(59.999, False), (60, True)])
 async def test_a_nonce_stands_in_the_row_only_during_the_grace(auth: Auth, seconds: float, cleared: bool) -> None:
-    """Ten seconds after a rotation, a sweep clears the nonce and the predecessor's hash, and nothing else."""
+    """Sixty seconds after a rotation, a sweep clears the nonce and the predecessor's hash, and nothing else."""
     tokens = (await auth.join()).tokens
     assert await nonce_and_previous(auth, tokens.session) == (False, False)
     await auth.refresh(tokens.refresh)
@@ -161,12 +161,40 @@ async def test_nonces_go_in_batches_too(auth: Auth, replicas: list[SweepStore]) 
     """A sweep clears the nonces of at most one batch of sessions."""
     await add_sessions(auth, await auth.join(), BATCH + 1, "now() + interval '1 day'")
     await auth.database.execute(
-        "UPDATE sessions SET nonce = 'n', previous_hash = 'p', rotated_at = now() - interval '10 s' WHERE device = ''"
+        "UPDATE sessions SET nonce = 'n', previous_hash = 'p', rotated_at = now() - interval '60 s' WHERE device = ''"
     )
     left = []
     for more in (True, False):
         assert await replicas[0].sweep() is more
         left.append(await auth.database.fetchval("SELECT count(*) FROM sessions WHERE nonce IS NOT NULL"))
+    assert left == [1, 0]
+
+
+@pytest.mark.parametrize(("seconds", "cleared"), [(86_399.999, False), (86_400, True)])
+async def test_a_sealed_nonce_stands_in_the_row_for_a_day(auth: Auth, seconds: float, cleared: bool) -> None:
+    """24 hours after a rotation with an idempotency key, a sweep clears the sealed nonce and the hash of the key."""
+    tokens = (await auth.join()).tokens
+    await auth.refresh(tokens.refresh, **{"Idempotency-Key": "a-key"})
+    async with frozen(auth.database) as database:
+        await auth.database.execute(
+            "UPDATE sessions SET rotated_at = now() - $2 * interval '1 s' WHERE id = $1", tokens.session, seconds
+        )
+        assert await SweepStore(database, POLICY, KNOWN_SECONDS).sweep() is False
+        [row] = await auth.database.fetch("SELECT * FROM sessions")
+    assert row["nonce"] is None
+    assert (row["key_hash"] is None, row["sealed_nonce"] is None) == (cleared, cleared)
+
+
+async def test_sealed_nonces_go_in_batches_too(auth: Auth, replicas: list[SweepStore]) -> None:
+    """A sweep clears the sealed nonces of at most one batch of sessions."""
+    await add_sessions(auth, await auth.join(), BATCH + 1, "now() + interval '1 day'")
+    await auth.database.execute(
+        "UPDATE sessions SET sealed_nonce = 's', rotated_at = now() - interval '1 day' WHERE device = ''"
+    )
+    left = []
+    for more in (True, False):
+        assert await replicas[0].sweep() is more
+        left.append(await auth.database.fetchval("SELECT count(*) FROM sessions WHERE sealed_nonce IS NOT NULL"))
     assert left == [1, 0]
 
 
@@ -176,17 +204,22 @@ async def test_a_client_sees_no_difference(auth: Auth, replicas: list[SweepStore
     for swept in (False, True):
         member = await auth.join()
         asks = member.tokens
-        over, closed, old = [await auth.sign_in(member.email) for _ in range(3)]
+        over, closed, old, lost = [await auth.sign_in(member.email) for _ in range(4)]
+        key = {"Idempotency-Key": "a-key"}
+        renewed_lost = await auth.renewed(lost.refresh, **key)
+        await auth.let_grace_end(lost.session)
         renewed_over, renewed_old = await auth.renewed(over.refresh), await auth.renewed(old.refresh)
         await auth.expire(over.session)
         assert (await auth.ask("POST", "/logout", token=closed.account)).status == 204
         await auth.let_grace_end(old.session)
         if swept:
             await replicas[0].sweep()
-            assert await auth.sessions_of(member.id) == {asks.session, old.session}
+            assert await auth.sessions_of(member.id) == {asks.session, old.session, lost.session}
             assert await nonce_and_previous(auth, old.session) == (False, False)
         listed = await auth.ask("GET", "/sessions", token=asks.account)
-        assert [item["id"] for item in listed.body["items"]] == [str(old.session), str(asks.session)]
+        listed_ids = [item["id"] for item in listed.body["items"]]
+        assert listed_ids == [str(session) for session in (old.session, lost.session, asks.session)]
+        assert (await auth.renewed(lost.refresh, **key)).refresh == renewed_lost.refresh
         answers.append(
             [
                 await auth.me(over.account),

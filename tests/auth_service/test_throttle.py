@@ -35,7 +35,7 @@ WAITS = (1, 2, 4, 8, 16, 32, 60, 60)
 LONG_WAITS = "NEW.allowed_at > now() THEN NEW.allowed_at := NEW.allowed_at + interval '1 hour'"
 NO_WAITS = "true THEN NEW.allowed_at := '-infinity'"
 
-POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400)
+POLICY = SessionPolicy(idle_seconds=14 * 86_400, absolute_seconds=90 * 86_400, grace_seconds=60)
 
 
 async def guess(auth: Pair, email: str, network: str, password: str = WRONG) -> Reply:

@@ -49,6 +49,7 @@ def test_the_console_can_read_no_key_and_no_database(project: Project) -> None:
         "base64url.py",
         "errors.py",
         "http/__init__.py",
+        "http/connections.py",
         "http/errors.py",
         "http/problems.py",
         "http/protocol_errors.py",

@@ -26,10 +26,10 @@ async def test_posts_keeps_working_without_auth(project: Project, pair: Pair) ->
 
 
 def test_sigterm_stops_at_once(project: Project) -> None:
-    """SIGTERM ends an idle service or console within seconds, with exit status 0."""
+    """SIGTERM ends an idle service after LAME_DUCK_SECONDS and a console at once, with exit status 0."""
     started = time.monotonic()
     project.stop(*PUBLISHED)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 3 + 5
     assert [project.container(service)["State"]["ExitCode"] for service in PUBLISHED] == [0, 0, 0]
 
 

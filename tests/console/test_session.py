@@ -208,6 +208,38 @@ async def test_a_pending_refresh_does_not_undo_a_sign_out(shown: Screen) -> None
     await expect(shown["#holds"]).to_contain_text("no token")
 
 
+async def test_a_refresh_whose_answer_was_lost_is_repeated_with_its_key(
+    browser: Browser, database_server: Server, keyring_file: Path
+) -> None:
+    """After a lost answer, Refresh sends the same token and key, and gets new tokens even after the grace period."""
+    async with stage(database_server, keyring_file, refresh_grace_seconds=1) as made, screen(browser) as shown:
+        await shown.open(made.console)
+        await shown.register()
+        sent: list[tuple[str, str]] = []
+
+        async def lose(route: Route) -> None:
+            sent.append((route.request.headers["idempotency-key"], str(route.request.post_data)))
+            await route.fetch()
+            await route.abort()
+
+        await shown.page.route("**/refresh", lose)
+        await shown["#refresh"].click()
+        await expect(shown["#refresh-answer"]).to_contain_text("No response from auth")
+        await shown.page.unroute("**/refresh")
+        await asyncio.sleep(1.1)  # the database's clock can't be moved from here
+        for _ in range(2):
+            async with shown.page.expect_request("**/refresh") as request:
+                await shown["#refresh"].click()
+            asked = await request.value
+            sent.append((asked.headers["idempotency-key"], str(asked.post_data)))
+            await expect(shown["#refresh-answer"]).to_contain_text("You have two new tokens")
+            await expect(shown["#refresh"]).not_to_have_attribute("aria-disabled", "true")
+        lost, again, next_one = sent
+        assert again == lost
+        assert next_one[0] != lost[0]
+        assert next_one[1] != lost[1]
+
+
 @pytest.mark.parametrize("body", ["<html>", "null", "{}", '{"access_token": "x.y.z", "refresh_token": 1}'])
 async def test_an_unexpected_response_is_reported(shown: Screen, body: str) -> None:
     """A success that auth can't have sent is reported as such, and the buttons work again."""

@@ -140,12 +140,18 @@ def client(connections: int = 0) -> ClientSession:
     return ClientSession(connector=TCPConnector(limit=connections))
 
 
-async def sign_up(http: ClientSession, auth: str) -> dict[str, str]:
-    """Register a new user at a network of its own, log in, and return the answer of the log-in."""
+async def register(http: ClientSession, auth: str) -> str:
+    """Register a new user at a network of its own, and return the address."""
     email, headers = new_email(), {"X-Forwarded-For": new_address()}
     account = {"email": email, "password": PASSWORD, "name": "Ada"}
     async with http.post(f"{auth}/register", json=account, headers=headers) as answer:
         assert answer.status == 201, await answer.text()
+    return email
+
+
+async def sign_up(http: ClientSession, auth: str) -> dict[str, str]:
+    """Register a new user, log in at a network of its own, and return the answer of the log-in."""
+    email, headers = await register(http, auth), {"X-Forwarded-For": new_address()}
     async with http.post(f"{auth}/login", json={"email": email, "password": PASSWORD}, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         tokens: dict[str, str] = await answer.json()

@@ -1,14 +1,20 @@
 """The error codes, their documentation, and the response made from an error."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
+import pytest
+
 import auth_service.app
+import auth_service.routes
 import posts_service.app
+import posts_service.routes
 from shared import errors
 from shared.errors import DomainError, Fault, codes
 from shared.http import problems
+from shared.http.routes import Route
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -59,9 +65,27 @@ def test_an_error_renders_only_the_members_it_has() -> None:
     assert b"\\ud800" in full.body
 
 
+@pytest.mark.parametrize(
+    "route",
+    [*auth_service.routes.ROUTES, *posts_service.routes.ROUTES],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+def test_a_write_whose_outcome_is_unknown_says_how_to_repeat_it(route: Route) -> None:
+    """If the database fails during a write, the hint says that it may be stored, and names what makes it repeatable."""
+    hint = json.loads(problems.answer(errors.DatabaseUnavailable("It is gone"), "id", route=route).body).get("hint")
+    if route.method == "GET":
+        assert hint is None
+        return
+    assert "may have taken effect" in hint
+    named = {name for name in ("Idempotency-Key", "If-Match") if name in hint}
+    assert named == {header.name for header in route.headers}
+    for refused in (errors.Busy("All connections are in use"), errors.NotFound("There is none")):
+        assert b'"hint"' not in problems.answer(refused, "id", route=route).body
+
+
 def test_every_temporary_error_says_when_to_retry() -> None:
     """Errors that pass are always raised with retry_after."""
-    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive"}
+    later = {"Busy", "DatabaseUnavailable", "SearchTooExpensive", "Stopping"}
     for file in (
         file for folder in ("auth_service", "posts_service", "shared") for file in (ROOT / folder).rglob("*.py")
     ):
