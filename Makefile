@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-compose faults faults-quick test-libpass lint lock audit fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-pgbouncer test-compose faults faults-quick test-libpass lint lock audit fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -38,7 +38,7 @@ seed: ## add made-up posts to the running posts service, to see long lists (POST
 # the tests of a file share services, so they stay in one process; files start in the order of testpaths, longest first
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container, or TEST_DATABASE_URL)
+test: ## all tests, against a real Postgres (TEST_DATABASE=embedded|container|pgbouncer, or TEST_DATABASE_URL)
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
@@ -51,6 +51,10 @@ test-fast: ## all tests but the slow ones, in about half a minute
 test-database: ## the tests of everything that runs SQL, to try them on another Postgres (TEST_DATABASE=container)
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
+
+test-pgbouncer: ## the same tests, and those of attacks and OpenAPI, through PgBouncer in transaction mode
+	@$(ENVIRONMENT) test
+	@TEST_DATABASE=pgbouncer exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared tests/attacks tests/openapi tests/test_answers.py $(ARGS)
 
 faults: ## break everything on purpose, three times each, and write the figures into docs/reliability.md
 	@$(ENVIRONMENT) test

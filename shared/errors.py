@@ -150,7 +150,7 @@ class Stopping(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database can't be reached, or did not answer in time; a write may have been stored all the same."""
+    """The database can't be reached, is read-only, or was too slow; a write may have been stored all the same."""
 
     kind, code = Kind.UNAVAILABLE, "database_unavailable"
 

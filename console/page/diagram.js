@@ -23,8 +23,8 @@ export function setUpDiagram() {
     const box = byId(`${service}-box`);
     box.dataset.state = state;
     const why = state === "unready" ? ` (${body?.code ?? "no reason given"})` : "";
-    const stale = body?.keyring === "stale" ? ", key file can’t be read" : "";
-    setText(byId(`${service}-state`), STATES[state] + why + stale);
+    const keyring = { stale: ", key file can’t be read", replaced: ", all keys were replaced" }[body?.keyring] ?? "";
+    setText(byId(`${service}-state`), STATES[state] + why + keyring);
     if (body?.kids) kids[service] = body.kids;
     states[service] = state;
     drawSummary();

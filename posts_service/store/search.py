@@ -7,7 +7,7 @@ NEAR = 10_000
 """Posts that a filtered page reads in order before it asks the index of tags or words."""
 
 # $1 the cursor, $2 the number of posts on a page and one more, which shows whether there is a next page, $3 the author
-# (NULL: any). The plan is made for these values (database/pool.py sets plan_cache_mode), so a condition on NULL
+# (NULL: any). The plan is made for these values (database/connector.py sees to it), so a condition on NULL
 # vanishes before an index is chosen.
 _ALL = """
 SELECT {columns}

@@ -31,7 +31,7 @@ class Connector:
         self._statement_cache = statement_cache
         # After five executions of a prepared statement, Postgres may settle on one plan for all values, and a good plan
         # for a frequent word is a bad one for a rare word. JIT compilation costs more than any statement here.
-        # PgBouncer refuses both settings, but without prepared statements each plan is made for its values (ADR 16)
+        # PgBouncer refuses both settings, but without prepared statements each plan is made for its values (ADR 17)
         self._server_settings = {"plan_cache_mode": "force_custom_plan", "jit": "off"} if statement_cache else {}
 
     async def connect(self, *_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401  passed on to asyncpg

@@ -37,6 +37,7 @@ class Probe:
         self._unavailable = unavailable
         self._clock = clock
         self._connection: asyncpg.Connection | None = None
+        self._outdated = False
         self._checking: asyncio.Task[str | None] | None = None
         self._checked_at = 0.0
         self._trouble: str | None = None
@@ -54,10 +55,8 @@ class Probe:
             raise DatabaseUnavailable(trouble, data={"retry_after": 1})
 
     def forget(self) -> None:
-        """Close the connection and drop the last result, because both may be out of date."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        """Drop the last result, and let the next check open a new connection, because both may be out of date."""
+        self._outdated = True  # a check in progress may still use the connection
         if self._checking is not None and self._checking.done():
             self._checking = None
 
@@ -66,7 +65,7 @@ class Probe:
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.wait([self._checking])
-        self.forget()
+        self._disconnect()
 
     async def _check(self) -> str | None:
         """Return what is wrong, or None."""
@@ -78,9 +77,8 @@ class Probe:
         except self._unavailable as error:
             trouble = "The database can't be reached right now"
             _log.warning("the readiness check failed: %s: %s", type(error).__name__, error)
-        if trouble is not None and self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        if trouble is not None:
+            self._disconnect()
         if trouble != self._trouble:
             _log.warning("readiness: %s", trouble or "The database works again")
         self._trouble = trouble
@@ -88,9 +86,17 @@ class Probe:
         return trouble
 
     async def _ask(self) -> str | None:
+        if self._outdated:
+            self._disconnect()
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
         # also "on" at a standby
         if await self._connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
             return "The database is read-only: it is a standby, or was switched to read-only mode"
         return None
+
+    def _disconnect(self) -> None:
+        self._outdated = False
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
