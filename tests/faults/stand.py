@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from dev import service_process
@@ -133,6 +134,19 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def needs(*programs: str, root: bool = False) -> None:
+    """Skip a scenario that can't run on this machine, and say what it needs."""
+    if missing := [name for name in programs if program(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}; docs/reliability.md names the packages")
+    if root and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+def program(name: str) -> str | None:
+    """The path of a program, also of those that only root has on the path."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def client(connections: int = 0) -> ClientSession:
