@@ -103,9 +103,11 @@ class Traffic:
         report.at_least(1, "acknowledged", balance.acknowledged, "writes")
         report.at_most(0, "of these lost", balance.lost)
         report.at_most(0, "stored twice", balance.doubled)
-        report.at_most(0, "answers other than success, 503 and 507", answers.total() - sum(
-            answers[status] for status in (200, 201, *refused)
-        ))
+        report.at_most(
+            0,
+            "answers other than success, 503 and 507",
+            answers.total() - sum(answers[status] for status in (200, 201, *refused)),
+        )
         report.note("writes refused", sum(self.writes[status] for status in refused))
         if reads_go_on:
             report.at_most(0, "reads refused", self.reads.total() - self.reads[200])
