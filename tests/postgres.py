@@ -37,7 +37,7 @@ def choose() -> str:
         return forced
     if "TEST_DATABASE_URL" in os.environ:
         return "url"
-    return "container" if _engine_answers() else "embedded"
+    return "container" if engine_answers() else "embedded"
 
 
 def describe(kind: str) -> str:
@@ -50,7 +50,8 @@ def describe(kind: str) -> str:
     }[kind]
 
 
-def _engine_answers() -> bool:
+def engine_answers() -> bool:
+    """Whether there is a container engine."""
     # Docker's own client leaks its socket when there is no answer, and a leak fails the test that happens to be running
     address = urlsplit(os.environ.get("DOCKER_HOST") or ENGINE)
     try:
@@ -77,7 +78,7 @@ def running(kind: str) -> Iterator["Server"]:
         case "url":
             yield Server(os.environ["TEST_DATABASE_URL"])
         case "container":
-            with _container() as url:
+            with container(IMAGE) as url:
                 yield Server(url)
         case "pgbouncer":
             with temporary(_memory()) as postgres, pgbouncer.pooling(postgres.url()) as pooler:
@@ -105,13 +106,14 @@ def _memory() -> Path | None:
 
 
 @contextmanager
-def _container() -> Iterator[str]:
+def container(image: str) -> Iterator[str]:
+    """Run a Postgres in a container for the duration of the block, and yield the URL of a superuser."""
     # imported late: the other kinds need neither package
     from docker.errors import DockerException  # noqa: PLC0415
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
 
     try:
-        container = PostgresContainer(IMAGE, driver=None, password=uuid4().hex)
+        container = PostgresContainer(image, driver=None, password=uuid4().hex)
         container.with_command("postgres -c fsync=off -c full_page_writes=off").start()
     except DockerException as error:
         pytest.exit(

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.faults.report import Report, save
-from tests.faults.stand import Stand
+from tests.faults.stand import Stand, prepared
 
 _reports: list[Report] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --runs and --figures."""
+    """Add --runs, --figures and --minutes."""
     parser.addoption("--runs", type=int, default=1, help="how often each scenario runs; the worst counts")
+    parser.addoption("--minutes", type=float, default=3, help="how long the memory of the services is watched")
     parser.addoption("--figures", type=Path, help="write the figures of all runs to this file, for publish.py")
 
 
@@ -37,10 +38,17 @@ def report(request: pytest.FixtureRequest, run: int) -> Iterator[Report]:  # noq
     assert not found.missed, "; ".join(map(str, found.missed))
 
 
+@pytest.fixture(scope="session")
+def data() -> Iterator[Path]:
+    """The data folder of a Postgres with two empty databases."""
+    with prepared() as folder:
+        yield folder
+
+
 @pytest.fixture
-async def stand() -> AsyncIterator[Stand]:
-    """An empty Postgres of its own, and a place to start services on it."""
-    async with Stand.opened() as opened:
+async def stand(data: Path) -> AsyncIterator[Stand]:
+    """A Postgres of its own, and a place to start services on it."""
+    async with Stand.opened(data) as opened:
         yield opened
 
 

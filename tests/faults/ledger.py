@@ -21,12 +21,14 @@ class Ledger:
     refused: Counter[int] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
 
-    async def write(self, http: ClientSession, posts: str, token: str, title: str) -> int | None:
+    async def write(
+        self, http: ClientSession, posts: str, token: str, title: str, body: str = "Some text"
+    ) -> int | None:
         """Send one post, note what was answered, and return the status, or None if there was no answer."""
         try:
             async with http.post(
                 f"{posts}/posts",
-                json={"title": title, "body": "Some text"},
+                json={"title": title, "body": body},
                 headers={"Authorization": f"Bearer {token}"},
             ) as answer:
                 await answer.read()

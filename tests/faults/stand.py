@@ -4,12 +4,14 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from dev import service_process
@@ -22,6 +24,19 @@ _CHEAP: Mapping[str, Mapping[str, object]] = {
     "posts": {"writes_burst": 1_000_000},
 }
 """Settings that keep a scenario from measuring bcrypt or its own throttling."""
+
+
+@contextmanager
+def prepared() -> Iterator[Path]:
+    """Make the data folder that every stand gets a copy of: initdb takes longer than some scenarios."""
+    folder = new_folder(Path(tempfile.gettempdir()))
+    try:
+        postgres = Postgres(folder / "postgres", durable=False)
+        with postgres.started():
+            postgres.create_databases(["auth", "posts"])
+        yield postgres.data
+    finally:
+        shutil.rmtree(folder)
 
 
 class Stand:
@@ -39,14 +54,14 @@ class Stand:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls) -> AsyncIterator["Stand"]:
-        """Start Postgres; stop it and all services at the end."""
+    async def opened(cls, data: Path) -> AsyncIterator["Stand"]:
+        """Start Postgres on a copy of a data folder; stop it and all services at the end."""
         folder = new_folder(Path(tempfile.gettempdir()))
         stand = cls(folder)
         service_process.new_keyrings(stand.keyring)
         try:
+            await asyncio.to_thread(subprocess.run, ["cp", "-a", str(data), str(stand.postgres.data)], check=True)
             await asyncio.to_thread(stand.postgres.start)
-            await asyncio.to_thread(stand.postgres.create_databases, ["auth", "posts"])
             yield stand
         finally:
             await asyncio.to_thread(stand.close)
@@ -103,17 +118,17 @@ class Stand:
 
     def freeze(self) -> None:
         """Stop every process of Postgres where it is; connections stay open and nothing answers."""
-        for process in self._postgres_processes():
+        for process in self.postgres_processes():
             process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let Postgres go on."""
-        for process in self._postgres_processes():
+        for process in self.postgres_processes():
             process.send_signal(signal.SIGCONT)
 
     def kill_postgres(self) -> None:
         """End Postgres as a power cut would: no shutdown, recovery at the next start."""
-        server, everyone = self.postgres.process, self._postgres_processes()
+        server, everyone = self.postgres.process, self.postgres_processes()
         assert server is not None, "Postgres runs"
         for process in everyone:
             process.kill()
@@ -121,7 +136,8 @@ class Stand:
         psutil.wait_procs(everyone)
         self.postgres.process = None
 
-    def _postgres_processes(self) -> list[psutil.Process]:
+    def postgres_processes(self) -> list[psutil.Process]:
+        """All processes of the running Postgres."""
         server = self.postgres.process
         if server is None or server.poll() is not None:
             return []
@@ -133,6 +149,19 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def needs(*programs: str, root: bool = False) -> None:
+    """Skip a scenario that can't run on this machine, and say what it needs."""
+    if missing := [name for name in programs if program(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}; docs/reliability.md names the packages")
+    if root and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+def program(name: str) -> str | None:
+    """The path of a program, also of those that only root has on the path."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def client(connections: int = 0) -> ClientSession:
