@@ -105,7 +105,7 @@ class Accounts:
                 user_id = None if user is None else user.id
                 await self._audit.add(Event("login_failed", user_id, address=client.address))
                 raise credentials_invalid()
-            await self._throttle.succeeded(attempt)
+            await self._throttle.succeeded(attempt, user.id)
             if not outdated:
                 return user, password_hash
             new_hash = await self._hasher.hash(secret)
@@ -164,6 +164,8 @@ class Accounts:
 
     async def set_password(self, user: User, password: str) -> None:
         """Set a password on the operator's behalf, end all sessions, and open the account if guessing has closed it.
+
+        Networks where someone signed in with an earlier password aren't known anymore.
 
         Raises:
             ValidationFailed: the password was rejected.
@@ -284,7 +286,7 @@ class Accounts:
         if password_hash is None or not right:
             await self._audit.add(Event("password_check_failed", user.id, user.id, address=client.address))
             raise PasswordWrong("The password is wrong")
-        await self._throttle.succeeded(attempt)
+        await self._throttle.succeeded(attempt, user.id)
         return password_hash
 
     def _checked(self, email: str, password: str, name: str) -> tuple[str, str]:

@@ -144,7 +144,7 @@ class AccountStore:
         Args:
             user_id: The user.
             old_hash: The hash that the old password was checked against. If the stored hash is a different one by now,
-                or the user is disabled, nothing is done. None: store it regardless.
+                or the user is disabled, nothing is done. None: store it regardless, and forget the known networks.
             new_hash: The new hash.
             event: The event to record.
             keep: A session to keep, under a new id and with a new refresh token, so that none of its tokens lives on.
@@ -158,7 +158,8 @@ class AccountStore:
         try:
             async with self._database.connection() as connection, connection.transaction():
                 done = await connection.fetchval(
-                    "UPDATE users SET password_hash = $3, updated_at = now() WHERE id = $1"
+                    "UPDATE users SET password_hash = $3, updated_at = now(), networks_forgotten_at ="
+                    " CASE WHEN $2::text IS NULL THEN now() ELSE networks_forgotten_at END WHERE id = $1"
                     " AND ($2::text IS NULL OR (password_hash = $2 AND disabled_at IS NULL)) RETURNING true",
                     user_id,
                     old_hash,
