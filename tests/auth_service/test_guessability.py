@@ -188,7 +188,9 @@ LIKE_DATES = st.text(st.sampled_from("0123456789-/. " + LINE_BREAKS), min_size=1
 
 
 @settings(deadline=None, max_examples=1000)
-@given(st.lists(LIKE_DATES | st.text(st.characters(categories=["Cc", "Zs", "Zl", "Zp", "Nd"]), max_size=8)).map("".join))
+@given(
+    st.lists(LIKE_DATES | st.text(st.characters(categories=["Cc", "Zs", "Zl", "Zp", "Nd"]), max_size=8)).map("".join)
+)
 def test_control_characters_stop_no_estimate(password: str) -> None:
     """Line breaks among figures, where zxcvbn looks for dates, have an estimate like any other text."""
     assert estimate(password, WORDS).weakness != UNKNOWN
