@@ -107,8 +107,12 @@ def list_keys(arguments: argparse.Namespace) -> None:
 
 def inspect_token(arguments: argparse.Namespace) -> None:
     """Explain a token and, if there is a key file, say whether it is accepted."""
-    given = arguments.token
-    token = sys.stdin.read().strip() if given == "-" else given
+    if arguments.source != "-":
+        raise StartupError(
+            "everyone on the machine can read a command line; send the token to standard input, as in"
+            ' echo "$TOKEN" | python -m auth_service token inspect'
+        )
+    token = sys.stdin.read().strip()
     settings = TokenSettings.from_environ(os.environ)
     print("\n".join(inspection.explain(token, time.time(), settings.verifiers())))
 
@@ -197,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True, metavar="COMMAND"
     )
     inspect = token_commands.add_parser("inspect", help="print what a token contains, and whether it is valid")
-    inspect.add_argument("token", nargs="?", default="-", help="the token; - or nothing to read it from standard input")
+    inspect.add_argument("source", nargs="?", default="-", metavar="-", help="the token is read from standard input")
     inspect.set_defaults(run=inspect_token)
     return parser
 

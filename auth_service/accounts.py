@@ -105,7 +105,7 @@ class Accounts:
                 user_id = None if user is None else user.id
                 await self._audit.add(Event("login_failed", user_id, address=client.address))
                 raise credentials_invalid()
-            await self._throttle.succeeded(attempt)
+            await self._throttle.succeeded(attempt, user.id)
             if not outdated:
                 return user, password_hash
             new_hash = await self._hasher.hash(secret)
@@ -124,8 +124,11 @@ class Accounts:
 
     async def change_password(
         self, user: User, session_id: UUID, *, current: str, new: str, client: Client
-    ) -> tuple[UUID, RefreshToken]:
-        """Set a new password, end all other sessions, and return a new id and refresh token for this one.
+    ) -> tuple[User, UUID, RefreshToken]:
+        """Set a new password, and end all other sessions.
+
+        Returns:
+            The user as of now, and a new id and refresh token for this session.
 
         Raises:
             ValidationFailed: the new password was rejected.
@@ -141,15 +144,16 @@ class Accounts:
             new_hash = await self._hasher.hash(secret)
         event = Event("password_changed", user.id, user.id, session_id=session_id, address=client.address)
         new_id, token = uuid4(), RefreshToken.new()
-        match await self._store.change_password(
+        changed = await self._store.change_password(
             user.id, old_hash, new_hash, event, keep=session_id, new_id=new_id, token=token
-        ):
+        )
+        match changed:
             case "outdated":
                 raise PasswordWrong("The password has just been changed by another request")
             case "session_ended":
                 raise SessionEnded("The session of this token has ended", hint="Sign in again.")
-            case "changed":
-                return new_id, token
+            case _:
+                return changed, new_id, token
 
     async def prove(self, user: User, password: str, client: Client) -> str:
         """Check the signed-in user's password, and return the hash that it matches.
@@ -164,6 +168,8 @@ class Accounts:
 
     async def set_password(self, user: User, password: str) -> None:
         """Set a password on the operator's behalf, end all sessions, and open the account if guessing has closed it.
+
+        Networks where someone signed in with an earlier password aren't known anymore.
 
         Raises:
             ValidationFailed: the password was rejected.
@@ -284,7 +290,7 @@ class Accounts:
         if password_hash is None or not right:
             await self._audit.add(Event("password_check_failed", user.id, user.id, address=client.address))
             raise PasswordWrong("The password is wrong")
-        await self._throttle.succeeded(attempt)
+        await self._throttle.succeeded(attempt, user.id)
         return password_hash
 
     def _checked(self, email: str, password: str, name: str) -> tuple[str, str]:

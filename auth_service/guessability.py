@@ -4,6 +4,7 @@ zxcvbn is plain Python that holds the interpreter lock, takes quadratic time, an
 stand for letters. So it sees a bounded part of the password, and it runs in a thread, one estimate at a time.
 """
 
+import logging
 import math
 import re
 import threading
@@ -34,6 +35,14 @@ _SHORTEST_WORD = 3
 _ONE_AT_A_TIME = threading.Lock()
 """zxcvbn keeps the extra words in a global. It also leaves the interpreter lock to the event loop half of the time."""
 
+UNKNOWN = ""
+"""The weakness of a password that zxcvbn has failed on."""
+
+_LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
+"""Zxcvbn sees spaces: it takes 11199 for a date with the line break that follows, and fails on that."""
+
+_log = logging.getLogger(__name__)
+
 _ADVICE = {
     "passwords": "most of it is a common password",
     "user_inputs": "most of it is the address, the name, or a name of this service",
@@ -53,7 +62,7 @@ class Estimate:
 
     Args:
         guesses: The figure.
-        weakness: What makes it so few.
+        weakness: What makes it so few; UNKNOWN if there is no estimate, and then the guesses are 0.
         is_personal: Whether the password has words that counted for nothing.
     """
 
@@ -85,8 +94,12 @@ def estimate(password: str, words: Iterable[str]) -> Estimate:
     if not rest:  # zxcvbn fails on an empty string
         return Estimate(1, _ADVICE["user_inputs"], is_personal=True)
     with _ONE_AT_A_TIME:
-        # it also finds those words reversed, and with figures for letters
-        found = zxcvbn(_seen(rest), parts, max_length=LONGEST_SEEN)
+        try:
+            # it also finds those words reversed, and with figures for letters
+            found = zxcvbn(_seen(rest.translate(_LINE_BREAKS)), parts, max_length=LONGEST_SEEN)
+        except Exception as error:  # noqa: BLE001  whatever it stumbles over, nobody may use it as a password
+            _log.warning("zxcvbn failed: %s", type(error).__name__)  # its message may quote the password
+            return Estimate(0, UNKNOWN, is_personal=False)
     return Estimate(int(found["guesses"]), _ADVICE[_reason(found["sequence"])], is_personal=rest != plain)
 
 

@@ -32,10 +32,12 @@ def new(file: Path) -> str:
     """Write a keyring with one fresh key, mode 0600, and return the key's id.
 
     Raises:
-        StartupError: the file exists, or can't be written.
+        StartupError: the file exists, is a symbolic link, or can't be written.
     """
     entry = _fresh_key()
     with _reported(file), _locked(file):
+        if file.is_symlink():  # to a file that doesn't exist, it would put the key in a folder of someone else's choice
+            raise StartupError(f"{file} is a symbolic link; name the file itself")
         if file.exists():
             raise StartupError(f"{file} already exists; it was not changed")
         _write(file, [entry])
@@ -126,7 +128,10 @@ def _position(entries: list[Entry], kid: str, file: Path) -> int:
 
 @contextmanager
 def _changing(file: Path) -> Iterator[list[Entry]]:
-    """Yield the entries of a file for changing, and write them back afterwards; concurrent changes take turns."""
+    """Yield the entries of a file for changing, and write them back afterwards; concurrent changes take turns.
+
+    A link is followed, because it leads to a file with keys: whoever made it has been choosing the keys all along.
+    """
     with _reported(file), _locked(file):
         content = _read(file)
         keyring.read(content)

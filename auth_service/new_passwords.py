@@ -65,6 +65,8 @@ class NewPasswords:
         found = guessability.estimate(password, words)
         if found.guesses >= self._required:
             return None
+        if found.weakness == guessability.UNKNOWN:
+            return Fault(pointer, "password_guessable", "how many guesses it takes can't be estimated; choose another")
         figures = f"takes about {_rounded(found.guesses):,} guesses, and at least {self._required:,} are required"
         if found.is_personal:
             without = "without the address, the name and this service's names, it"

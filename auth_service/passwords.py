@@ -23,7 +23,7 @@ _BCRYPT_BYTES = 72
 """What plain bcrypt reads of a password."""
 
 ACCOUNT_TURNS = 4
-"""How many may wait for a turn at one account, or have it, from networks that the account doesn't know."""
+"""How many may wait for a turn at one account, or have it: from each network that it knows, and from all others."""
 
 
 class HashingQueue:
@@ -38,7 +38,7 @@ class HashingQueue:
         self.taken = 0
         """Places taken now."""
         self._by_network: Counter[str] = Counter()
-        self._by_account: Counter[str] = Counter()
+        self._by_account: Counter[tuple[str, ...]] = Counter()
         # one more than threads: it counts its attempt and loads its user while the others compute
         self._turns = threads + 1
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # in the order in which networks get a turn
@@ -69,12 +69,13 @@ class HashingQueue:
             self.taken -= 1
 
     @asynccontextmanager
-    async def turn(self, network: str, account: str | None = None) -> AsyncIterator[None]:
+    async def turn(self, network: str, account: tuple[str, ...] | None = None) -> AsyncIterator[None]:
         """Hold a turn at hashing for the duration of the block; entering it waits.
 
         Args:
             network: Whose turn it is; networks that wait get one turn each, in rotation.
-            account: An account that may have only a few turns at a time. None: no such limit.
+            account: An account, or a part of those who try it, that may have only a few turns at a time. None: no such
+                limit.
 
         Raises:
             Busy: ACCOUNT_TURNS others are waiting at the account.
@@ -115,7 +116,7 @@ class HashingQueue:
 
 
 @contextmanager
-def _counted(counts: Counter[str], key: str) -> Iterator[None]:
+def _counted(counts: Counter[R], key: R) -> Iterator[None]:
     counts[key] += 1
     try:
         yield

@@ -52,11 +52,13 @@ class Sessions:
         """
         session_id, token = uuid4(), RefreshToken.new()
         event = Event("logged_in", user.id, user.id, session_id=session_id, address=client.address)
-        if not await self._store.add(
+        # a user whose role was changed while the password was checked gets the new one
+        present = await self._store.add(
             session_id, user.id, password_hash=password_hash, token=token, client=client, event=event
-        ):
+        )
+        if present is None:
             raise credentials_invalid()
-        return Tokens(self._signer.mint(user, session_id, now, now), token)
+        return Tokens(self._signer.mint(present, session_id, now, now), token)
 
     async def refresh(self, text: str, key: str | None, client: Client, now: float) -> Tokens:
         """Continue a session: return a new access token, and the refresh token to use from now on.
@@ -105,9 +107,10 @@ class Sessions:
         Raises:
             SessionEnded: the session has ended, or the password was changed since.
         """
-        if not await self._store.is_open(session_id, user.id, password_hash):
+        present = await self._store.user_of(session_id, user.id, password_hash)
+        if present is None:
             raise session_ended()
-        return self._signer.mint(user, session_id, now, now)
+        return self._signer.mint(present, session_id, now, now)
 
     def replaced(self, user: User, session_id: UUID, token: RefreshToken, now: float) -> Tokens:
         """Return the tokens of a session that was replaced because of a new password."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self
+from uuid import UUID
 
 from auth_service.errors import TooManyAttempts
 from auth_service.model import Client, Limit
@@ -81,12 +82,14 @@ class _Account:
 
     Args:
         email_key: The account.
+        network: Where the attempt comes from.
         known: The key of the account's knowledge of the network.
         from_known: The limits if the account knows the network.
         from_others: The limits if it doesn't.
     """
 
     email_key: str
+    network: str
     known: bytes
     from_known: dict[bytes, Limit]
     from_others: dict[bytes, Limit]
@@ -96,10 +99,19 @@ class _Account:
         """Return the account, which need not exist, as it is seen from a network."""
         return cls(
             email_key,
+            network,
             _key("known", email_key, network),
             {_key("ceiling", email_key, network): KNOWN_CEILING},
             {_key("account", email_key): ACCOUNT, _key("ceiling", email_key): CEILING},
         )
+
+    def crowd(self, *, is_known: bool) -> tuple[str, ...]:
+        """Return with whom the attempt shares the few turns at the account.
+
+        A network that the account knows has turns of its own, so that it doesn't wait behind those who guess elsewhere.
+        It has as many as the others, so that a crowd doesn't find out whether the account knows its network.
+        """
+        return (self.email_key, self.network) if is_known else (self.email_key,)
 
     def attempt(self, counted: Mapping[bytes, Limit]) -> Attempt:
         """Return an attempt; if it succeeds, it ends failures in a row from wherever they came."""
@@ -148,12 +160,12 @@ class Throttle:
         """
         return self._attempt(_rising("register", client, REGISTRATIONS), client, None)
 
-    async def succeeded(self, attempt: Attempt) -> None:
+    async def succeeded(self, attempt: Attempt, user_id: UUID) -> None:
         """Undo the count of an attempt whose password was right, and remember its network as known to the account.
 
         It also ends the failures in a row, so an account that was closed is open again.
         """
-        await self._store.succeeded(attempt.undone, attempt.known)
+        await self._store.succeeded(attempt.undone, attempt.known, user_id)
 
     async def reopen(self, email_key: str) -> None:
         """Forget the failures on an account; call this when it gets a password that nobody can have guessed at."""
@@ -165,9 +177,8 @@ class Throttle:
     ) -> AsyncIterator[Attempt]:
         with self._queue.place(client.widest_network):
             _, is_known = await self._limits_in_force(keys, account)  # refused before waiting in the queue
-            # a known network doesn't wait behind those who guess at its account
-            crowded = None if account is None or is_known else account.email_key
-            async with self._queue.turn(client.widest_network, crowded):
+            crowd = None if account is None else account.crowd(is_known=is_known)
+            async with self._queue.turn(client.widest_network, crowd):
                 # not counted earlier: a client that gives up in the queue hasn't failed, and a burst of correct
                 # passwords from one network doesn't look like guessing
                 counted = await self._count(keys, client, account)
@@ -192,10 +203,10 @@ class Throttle:
         """
         if account is None:
             limits, is_known = keys, False
-            standing = await self._store.standing(list(keys), b"", KNOWN_SECONDS)
+            standing = await self._store.standing(list(keys), b"", None, KNOWN_SECONDS)
         else:
             asked = [*keys, *account.from_known, *account.from_others]
-            standing = await self._store.standing(asked, account.known, KNOWN_SECONDS)
+            standing = await self._store.standing(asked, account.known, account.email_key, KNOWN_SECONDS)
             is_known = standing.is_known and not standing.waits.keys() & account.from_known.keys()
             limits = {**keys, **(account.from_known if is_known else account.from_others)}
         waits = [seconds for key, seconds in standing.waits.items() if key in limits]

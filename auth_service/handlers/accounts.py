@@ -36,7 +36,7 @@ async def delete(request: web.Request, given: schemas.Confirmation) -> web.Respo
 async def change_password(request: web.Request, given: schemas.PasswordChange) -> web.Response:
     """POST /me/password: change your password; all other sessions end, and this one gets new tokens."""
     user, session_id, now = await _user(request), request[CLAIMS].sid, request.app[CLOCK]()
-    new_id, token = await request.app[ACCOUNTS].change_password(
+    user, new_id, token = await request.app[ACCOUNTS].change_password(
         user,
         session_id,
         current=given.current_password,

@@ -30,7 +30,8 @@ def read(row: asyncpg.Record) -> User:
     )
 
 
-PasswordChange = Literal["changed", "outdated", "session_ended"]
+NotChanged = Literal["outdated", "session_ended"]
+"""Why a password was not changed."""
 
 
 class _SessionEnded(Exception):
@@ -138,13 +139,13 @@ class AccountStore:
         keep: UUID | None = None,
         new_id: UUID | None = None,
         token: RefreshToken | None = None,
-    ) -> PasswordChange:
+    ) -> User | NotChanged:
         """Store the hash of a new password and end the user's sessions.
 
         Args:
             user_id: The user.
             old_hash: The hash that the old password was checked against. If the stored hash is a different one by now,
-                or the user is disabled, nothing is done. None: store it regardless.
+                or the user is disabled, nothing is done. None: store it regardless, and forget the known networks.
             new_hash: The new hash.
             event: The event to record.
             keep: A session to keep, under a new id and with a new refresh token, so that none of its tokens lives on.
@@ -152,19 +153,20 @@ class AccountStore:
             token: That refresh token.
 
         Returns:
-            "changed", or why nothing was done: "outdated" if the stored hash is not `old_hash` or the user is disabled,
+            The user, or why nothing was done: "outdated" if the stored hash is not `old_hash` or the user is disabled,
             "session_ended" if the session to keep has ended.
         """
         try:
             async with self._database.connection() as connection, connection.transaction():
-                done = await connection.fetchval(
-                    "UPDATE users SET password_hash = $3, updated_at = now() WHERE id = $1"
-                    " AND ($2::text IS NULL OR (password_hash = $2 AND disabled_at IS NULL)) RETURNING true",
+                row = await connection.fetchrow(
+                    "UPDATE users SET password_hash = $3, updated_at = now(), networks_forgotten_at ="
+                    " CASE WHEN $2::text IS NULL THEN now() ELSE networks_forgotten_at END WHERE id = $1"
+                    f" AND ($2::text IS NULL OR (password_hash = $2 AND disabled_at IS NULL)) RETURNING {COLUMNS}",
                     user_id,
                     old_hash,
                     new_hash,
                 )
-                if not done:
+                if row is None:
                     return "outdated"
                 await connection.execute(
                     "DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2", user_id, keep
@@ -182,7 +184,7 @@ class AccountStore:
                 await record(connection, event)
         except _SessionEnded:
             return "session_ended"
-        return "changed"
+        return read(row)
 
     @asynccontextmanager
     async def locked_with_admins(self, user_id: UUID) -> AsyncIterator["LockedUser"]:

@@ -2,16 +2,20 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from auth_service.model import Event, Limit
 from auth_service.store.audit import record
 from shared.database.pool import Database
 
-# $1 the keys, $2 the known network's key, $3 seconds that a network stays known. Before Postgres 17, infinity can't be
-# subtracted from, but its epoch can
+# $1 the keys, $2 the known network's key, $3 the account's, $4 seconds that a network stays known; a log-in to an
+# earlier account with the same address doesn't count. Before Postgres 17, infinity can't be subtracted from, but its
+# epoch can
 _STANDING = """
 SELECT EXISTS (
-           SELECT FROM known_networks WHERE key = $2 AND last_used_at > now() - $3 * interval '1 s'
+           SELECT FROM known_networks JOIN users ON email_key = $3
+            WHERE key = $2 AND last_used_at > now() - $4 * interval '1 s'
+              AND last_used_at >= greatest(users.created_at, networks_forgotten_at)
        ) AS is_known,
        array_agg(key) AS keys,
        array_agg((extract(epoch FROM allowed_at) - extract(epoch FROM now()))::float8) AS waits
@@ -88,10 +92,12 @@ class AttemptStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def standing(self, keys: Sequence[bytes], known: bytes, known_seconds: float) -> Standing:
+    async def standing(
+        self, keys: Sequence[bytes], known: bytes, email_key: str | None, known_seconds: float
+    ) -> Standing:
         """Look up the waits for these keys, and whether a network is known; counts nothing and takes no locks."""
         async with self._database.connection() as connection:
-            [row] = await connection.fetch(_STANDING, keys, known, known_seconds)
+            [row] = await connection.fetch(_STANDING, keys, known, email_key, known_seconds)
         return Standing(row["is_known"], dict(zip(row["keys"] or (), row["waits"] or (), strict=True)))
 
     async def count(self, limits: Mapping[bytes, Limit], email_key: str | None, address: str) -> bool:
@@ -126,17 +132,18 @@ class AttemptStore:
             return False
         return True
 
-    async def succeeded(self, limits: Mapping[bytes, Limit], known: bytes) -> None:
-        """Undo a failure as each limit says, and remember a known network."""
+    async def succeeded(self, limits: Mapping[bytes, Limit], known: bytes, user_id: UUID) -> None:
+        """Undo a failure as each limit says, and remember a known network, unless the user has been deleted."""
         undone = {
             key: limit.after_success == "cleared" for key, limit in limits.items() if limit.after_success != "kept"
         }
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(_UNDO, list(undone), list(undone.values()))
             await connection.execute(
-                "INSERT INTO known_networks AS k (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET last_used_at = now()"
-                " WHERE k.last_used_at < now() - interval '1 day'",
+                "INSERT INTO known_networks (key) SELECT $1 FROM users WHERE id = $2"
+                " ON CONFLICT (key) DO UPDATE SET last_used_at = now()",
                 known,
+                user_id,
             )
 
     async def forget(self, keys: Collection[bytes]) -> None:

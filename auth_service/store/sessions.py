@@ -62,7 +62,9 @@ SELECT * FROM found
 
 # One log-in of a user at a time, so that each counts the sessions that earlier ones opened. If the password is changed
 # or the user disabled before this lock, no row is found; if after it, the new session is ended.
-_MAY_OPEN = "SELECT true FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
+_MAY_OPEN = (
+    f"SELECT {COLUMNS} FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR NO KEY UPDATE"
+)
 
 _EXCESS = """
 DELETE FROM sessions WHERE id IN (
@@ -120,15 +122,17 @@ class SessionStore:
         token: RefreshToken,
         client: Client,
         event: Event,
-    ) -> bool:
+    ) -> User | None:
         """Open a session, and end the user's least recently used ones beyond the limit.
 
         Returns:
-            False if the user was deleted or disabled, or the stored hash is a different one by now; nothing was done.
+            The user as of now; None if the user was deleted or disabled, or the stored hash is a different one by now,
+            and nothing was done.
         """
         async with self._database.connection() as connection, connection.transaction():
-            if not await connection.fetchval(_MAY_OPEN, user_id, password_hash):
-                return False
+            user = await connection.fetchrow(_MAY_OPEN, user_id, password_hash)
+            if user is None:
+                return None
             for row in await connection.fetch(_EXCESS, user_id, self._policy.per_user):
                 if row["was_open"]:
                     ended = Event("session_ended_by_limit", user_id, session_id=row["id"], address=client.address)
@@ -145,7 +149,7 @@ class SessionStore:
                 self._policy.absolute_seconds,
             )
             await record(connection, event)
-        return True
+        return read(user)
 
     async def refresh(self, token: RefreshToken, nonce: bytes, key: str | None, client: Client) -> Refreshed | None:
         """Use a refresh token; `nonce` makes its successor if this use rotates it.
@@ -184,29 +188,21 @@ class SessionStore:
                 await record(connection, _reuse(found.user.id, found.session_id, client.address))
         return found
 
-    async def user_of(self, session_id: UUID, user_id: UUID) -> User | None:
-        """Return the user of a session, if the session hasn't ended, is this user's, and the user isn't disabled."""
+    async def user_of(self, session_id: UUID, user_id: UUID, password_hash: str | None = None) -> User | None:
+        """Return the user of a session, if the session hasn't ended, is this user's, and the user isn't disabled.
+
+        With `password_hash`, the user must still have it.
+        """
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 f"SELECT {COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-                " WHERE sessions.id = $1 AND users.id = $2 AND disabled_at IS NULL AND expires_at > now()",
-                session_id,
-                user_id,
-            )
-        return None if row is None else read(row)
-
-    async def is_open(self, session_id: UUID, user_id: UUID, password_hash: str) -> bool:
-        """Return whether a session hasn't ended, and its user isn't disabled and still has this password hash."""
-        async with self._database.connection() as connection:
-            found = await connection.fetchval(
-                "SELECT true FROM sessions JOIN users ON users.id = sessions.user_id"
-                " WHERE sessions.id = $1 AND users.id = $2 AND password_hash = $3"
+                " WHERE sessions.id = $1 AND users.id = $2 AND ($3::text IS NULL OR password_hash = $3)"
                 " AND disabled_at IS NULL AND expires_at > now()",
                 session_id,
                 user_id,
                 password_hash,
             )
-        return bool(found)
+        return None if row is None else read(row)
 
     async def of_user(self, user_id: UUID) -> Sequence[Session]:
         """Return a user's sessions, most recently used first."""

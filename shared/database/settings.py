@@ -19,7 +19,13 @@ WRITABLE = ("primary", "read-write")
 
 
 def _postgres_url(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its message may quote the password
+        raise ValueError(
+            "it can't be parsed; it must look like postgresql://user@host:5432/database, with special characters of the"
+            " password percent-encoded"
+        ) from None
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("it must look like postgresql://user@host:5432/database")
     options = dict(parse_qsl(parts.query))
@@ -70,6 +76,8 @@ class DatabaseSettings(Settings):
             password = self.database_password_file.read_text().strip()
         except OSError as error:
             raise StartupError(f"DATABASE_PASSWORD_FILE {self.database_password_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise StartupError(f"DATABASE_PASSWORD_FILE {self.database_password_file}: it is not UTF-8") from None
         parts = urlsplit(self.database_url)
         if parts.password:
             raise StartupError("give the password in DATABASE_URL or in DATABASE_PASSWORD_FILE, not in both")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -16,6 +16,7 @@ from auth_service.throttle import CEILING_FAILURES, CLOSED_RETRY_SECONDS, KNOWN_
 from tests.api_client import PASSWORD, Reply, new_address, new_email
 from tests.auth_service.alone import Auth, alone, says, without_id
 from tests.auth_service.hashing import CountingHasher
+from tests.auth_service.test_passwords import until
 from tests.auth_service.test_throttle import WRONG, elapse, fail, guess, overrule, row_of, side_by_side
 from tests.postgres import opened
 
@@ -43,6 +44,20 @@ async def fail_everywhere(auth: Auth, email: str, times: int) -> None:
     """Guess wrong that many times, each time from a network of its own."""
     answers = await side_by_side(2, [partial(guess_from_anywhere, auth, email)] * times)
     assert [reply.status for reply in answers] == [401] * times
+
+
+async def close(auth: Auth, email: str) -> None:
+    """Let the next failure from a network that the account doesn't know close it, and fail once more."""
+    await fail(auth, email, new_address())
+    key = (await row_of(auth, "ceiling", email))["key"]
+    await auth.database.execute("UPDATE attempts SET failures = $2 WHERE key = $1", key, CEILING_FAILURES - 1)
+    await fail(auth, email, new_address())
+
+
+async def set_password(auth: Auth, email: str, password: str) -> None:
+    """Set a password, as the operator."""
+    accounts = auth.app[ACCOUNTS]
+    await accounts.set_password(await accounts.find(email), password)
 
 
 def assert_closed(reply: Reply) -> None:
@@ -148,11 +163,36 @@ async def test_a_new_password_opens_it(auth: Auth) -> None:
     """A password that the operator sets opens the account, and the failures are forgotten."""
     member = await auth.join()
     await fail_everywhere(auth, member.email, CEILING_FAILURES)
-    accounts = auth.app[ACCOUNTS]
-    await accounts.set_password(await accounts.find(member.email), "a brand new passphrase")
+    await set_password(auth, member.email, "a brand new passphrase")
     assert (await guess(auth, member.email, new_address(), "a brand new passphrase")).status == 200
     await fail_everywhere(auth, member.email, CEILING_FAILURES)
     assert_closed(await guess(auth, member.email, new_address()))
+
+
+async def test_a_password_that_the_operator_sets_ends_the_knowledge_of_networks(auth: Auth) -> None:
+    """Whoever signed in with the earlier password has no hundred guesses at the new one from each of their networks."""
+    email, home, thief = new_email(), new_address(), new_address()
+    await auth.register(email)
+    for network in (home, thief):
+        assert (await guess(auth, email, network, PASSWORD)).status == 200
+    await set_password(auth, email, "a brand new passphrase")
+    await fail(auth, email, thief)
+    assert (await row_of(auth, "ceiling", email))["failures"] == 1, "it counts as a stranger's"
+    assert (await guess(auth, email, home, "a brand new passphrase")).status == 200
+    await close(auth, email)
+    assert_closed(await guess(auth, email, thief))
+    assert (await guess(auth, email, home, "a brand new passphrase")).status == 200
+
+
+async def test_a_change_of_the_own_password_keeps_known_networks(auth: Auth) -> None:
+    """Someone who changes the password because of an attack isn't locked out of the places where they sign in."""
+    email, home = new_email(), new_address()
+    await auth.register(email)
+    assert (await guess(auth, email, home, PASSWORD)).status == 200
+    change = {"current_password": PASSWORD, "new_password": "a brand new passphrase"}
+    assert (await auth.ask("POST", "/me/password", change, (await auth.sign_in(email)).account)).status == 200
+    await close(auth, email)
+    assert (await guess(auth, email, home, "a brand new passphrase")).status == 200
 
 
 @pytest.mark.slow
@@ -165,6 +205,46 @@ async def test_a_new_account_is_open(auth: Auth) -> None:
     await fail_everywhere(auth, email, CEILING_FAILURES)
     assert (await auth.register(email)).status == 409
     assert_closed(await guess(auth, email, new_address(), PASSWORD))
+
+
+async def test_a_new_account_knows_no_network_of_an_earlier_one(auth: Auth) -> None:
+    """Nobody can prepare networks for an address by opening an account there, and deleting it.
+
+    A log-in makes such a network known to the new account, at once.
+    """
+    email, networks = new_email(), [new_address() for _ in range(3)]
+    await auth.register(email)
+    for network in networks:
+        assert (await guess(auth, email, network, PASSWORD)).status == 200
+    token = (await auth.sign_in(email)).account
+    assert (await auth.ask("DELETE", "/me", {"password": PASSWORD}, token)).status == 204
+    assert (await auth.register(email)).status == 201
+    await fail(auth, email, networks[0])
+    assert (await row_of(auth, "ceiling", email))["failures"] == 1, "it counts as a stranger's"
+    assert (await guess(auth, email, networks[1], PASSWORD)).status == 200
+    await close(auth, email)
+    assert_closed(await guess(auth, email, networks[2], PASSWORD))
+    assert (await guess(auth, email, networks[1], PASSWORD)).status == 200
+
+
+async def test_a_log_in_to_an_account_that_is_being_deleted_makes_no_network_known(auth: Auth) -> None:
+    """A log-in that ends after the address was registered again says nothing about the new account."""
+    email, network = new_email(), new_address()
+    await auth.register(email)
+    password_hash = await auth.hasher.hash("the password of somebody else")
+    with auth.hasher.held():
+        login = asyncio.create_task(guess(auth, email, network, PASSWORD))
+        await until(lambda: len(auth.hasher.checked) == 1)
+        await auth.database.execute("DELETE FROM users WHERE email_key = $1", email)
+        await auth.database.execute(
+            "INSERT INTO users (id, email, email_key, name, password_hash) VALUES ($1, $2, $2, 'Ada', $3)",
+            uuid4(),
+            email,
+            password_hash,
+        )
+    assert (await login).status == 401
+    await close(auth, email)
+    assert_closed(await guess(auth, email, network))
 
 
 @pytest.mark.slow

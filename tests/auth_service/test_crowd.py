@@ -1,8 +1,10 @@
 """A crowd at the queue for hashing: however many log-ins some send, others get their turn."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from auth_service.passwords import ACCOUNT_TURNS, QUEUE_PER_THREAD, HashingQueue
 from auth_service.throttle import NETWORK_RATE, RATE, RATE_SECONDS, _key
 from shared.errors import Busy
-from tests.api_client import PASSWORD, new_address, new_email
+from tests.api_client import PASSWORD, Reply, new_address, new_email
 from tests.auth_service.alone import Auth, alone
 from tests.auth_service.hashing import CountingHasher
 from tests.auth_service.test_passwords import until
@@ -94,13 +96,12 @@ async def test_a_turn_is_not_lost_by_those_who_leave() -> None:
 @pytest.mark.slow
 async def test_a_crowd_from_one_address_keeps_nobody_out(auth: Auth) -> None:
     """While one address sends 80 log-ins with the right password, somebody elsewhere does not wait for all of them."""
-    own, email, crowded = new_email(), new_email(), new_address()
-    for address in (own, email):
+    owned, email, crowded = [new_email() for _ in range(20)], new_email(), new_address()
+    for address in (*owned, email):
         await auth.register(address)
-    assert (await guess(auth, own, crowded, PASSWORD)).status == 200
-    auth.hasher.checked.clear()
     with auth.hasher.held():
-        crowd = [asyncio.create_task(guess(auth, own, crowded, PASSWORD)) for _ in range(80)]
+        # four at each account, so that none is refused because of its account
+        crowd = [asyncio.create_task(guess(auth, owned[n % 20], crowded, PASSWORD)) for n in range(80)]
         await until(lambda: sum(task.done() for task in crowd) + auth.hasher.places == 80)
         victim = asyncio.create_task(guess(auth, email, new_address(), PASSWORD))
         refused = sum(task.done() for task in crowd)
@@ -133,6 +134,31 @@ async def test_those_who_guess_at_an_account_take_few_turns(auth: Auth) -> None:
         await until(lambda: auth.hasher.places == ACCOUNT_TURNS + 2)
     assert ((await owner).status, (await other).status) == (200, 401)
     assert sorted(reply.status for reply in await asyncio.gather(*crowd)) == [401] * 4 + [503] * 16
+    assert not auth.hasher.queue._by_account
+
+
+async def test_a_crowd_is_not_told_whether_the_account_knows_its_network(auth: Auth) -> None:
+    """Of twelve tries at once from one network, four have a turn, at any account and at addresses that have none.
+
+    Somebody in the same network could otherwise find out who has signed in from there.
+    """
+    network, known, strange, missing = new_address(), new_email(), new_email(), new_email()
+    for email in (known, strange):
+        await auth.register(email)
+    assert (await guess(auth, known, network, PASSWORD)).status == 200
+
+    def enough(crowd: list[asyncio.Task[Reply]]) -> bool:
+        return sum(task.done() for task in crowd) == 12 - ACCOUNT_TURNS
+
+    answers = []
+    for email in (known, strange, missing):
+        with auth.hasher.held():
+            crowd = [asyncio.create_task(guess(auth, email, network)) for _ in range(12)]
+            await until(partial(enough, crowd))
+        replies = await asyncio.gather(*crowd)
+        answers.append(Counter((reply.status, reply.code, reply.headers.get("Retry-After")) for reply in replies))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == {(401, "credentials_invalid", None): ACCOUNT_TURNS, (503, "busy", "2"): 12 - ACCOUNT_TURNS}
     assert not auth.hasher.queue._by_account
 
 

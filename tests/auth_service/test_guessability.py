@@ -6,17 +6,18 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auth_service import guessability
-from auth_service.guessability import LONGEST_SEEN, SUFFICIENT, Estimate, estimate, required
+from auth_service.guessability import LONGEST_SEEN, SUFFICIENT, UNKNOWN, Estimate, estimate, required
 from auth_service.schemas import Login
 from auth_service.throttle import REGISTRATIONS
 from dev.instructions import curl_commands
-from tests.api_client import new_address, new_email
+from tests.api_client import PASSWORD, new_address, new_email
 from tests.auth_service.alone import Auth, says
 
 ROOT = Path(__file__).parent.parent.parent
@@ -180,6 +181,46 @@ def test_every_text_has_an_estimate(password: str, words: list[str]) -> None:
     found = estimate(password, words)
     assert found.guesses >= 1
     assert found.weakness
+
+
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+LIKE_DATES = st.text(st.sampled_from("0123456789-/. " + LINE_BREAKS), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(
+    st.lists(LIKE_DATES | st.text(st.characters(categories=["Cc", "Zs", "Zl", "Zp", "Nd"]), max_size=8)).map("".join)
+)
+def test_control_characters_stop_no_estimate(password: str) -> None:
+    """Line breaks among figures, where zxcvbn looks for dates, have an estimate like any other text."""
+    assert estimate(password, WORDS).weakness != UNKNOWN
+
+
+@pytest.mark.parametrize("password", ["11199\nabcdefghijklm", "ferns 20241\n whistle behind"])
+async def test_a_password_with_line_breaks_is_like_any_other(auth: Auth, password: str) -> None:
+    """A line break may be in a password, in front of whatever; a change of password, too, gets an answer."""
+    member = await auth.join()
+    assert (await auth.register(new_email(), password)).status in (201, 422)
+    change = {"current_password": PASSWORD, "new_password": password}
+    assert (await auth.ask("POST", "/me/password", change, member.tokens.account)).status in (200, 422)
+
+
+async def test_a_password_without_an_estimate_is_refused(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If zxcvbn fails, the answer says what to do, and the log says why, but not the password."""
+
+    def fail(password: str, *_: object, **__: object) -> NoReturn:
+        raise IndexError(password)
+
+    monkeypatch.setattr(guessability, "zxcvbn", fail)
+    reply = await auth.register(new_email(), EXAMPLE)
+    assert says(reply) == (422, "validation_failed")
+    [error] = reply.body["errors"]
+    assert (error["pointer"], error["code"]) == ("/password", "password_guessable")
+    assert error["message"] == "how many guesses it takes can't be estimated; choose another"
+    assert "zxcvbn failed: IndexError" in caplog.text
+    assert EXAMPLE not in str(reply.body) + caplog.text
 
 
 @pytest.mark.parametrize("minimum", [8, 9, 10, 15, 128])

@@ -61,7 +61,7 @@ def test_control_characters_are_escaped() -> None:
 
 @pytest.mark.slow
 async def test_the_command_reads_a_token_from_standard_input(tmp_path: Path, operator: Operator) -> None:
-    """A token can come from standard input, where no process list shows it, with or without a key file."""
+    """A token comes from standard input, where no process list shows it, with or without a key file."""
     file = tmp_path / "keyring.json"
     file.write_text(KEYRING)
     without = await operator(None, "token", "inspect", given=f"{token()}\n")
@@ -71,3 +71,12 @@ async def test_the_command_reads_a_token_from_standard_input(tmp_path: Path, ope
     )
     assert "refused by check 13 of 13 (Times), token_expired" in verified.output
     assert (without.status, verified.status) == (0, 0)
+
+
+@pytest.mark.slow
+async def test_a_token_on_the_command_line_is_refused(operator: Operator) -> None:
+    """A token as an argument, which everyone on the machine can read, isn't explained or repeated, but how is said."""
+    for given in (token(), f"{token()}x"):
+        said = await operator(None, "token", "inspect", given)
+        assert "everyone on the machine can read a command line; send the token to standard input" in said.refusal
+        assert token() not in said.errors

@@ -56,6 +56,19 @@ def test_a_key_file_is_never_overwritten(file: Path) -> None:
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_new_key_is_not_written_through_a_link(tmp_path: Path, *, exists: bool) -> None:
+    """`keys new` refuses a symbolic link: whoever made it would choose where the key goes."""
+    target, link = tmp_path / "elsewhere" / "keyring.json", tmp_path / "keyring.json"
+    target.parent.mkdir()
+    if exists:
+        target.write_text("theirs")
+    link.symlink_to(target)
+    with pytest.raises(StartupError, match="is a symbolic link; name the file itself"):
+        keys.new(link)
+    assert [path.read_text() for path in target.parent.iterdir()] == ["theirs"] * exists
+
+
 def test_the_life_of_a_key(file: Path) -> None:
     """An added key verifies; once promoted, it signs; the previous key keeps verifying until it is retired."""
     (old,) = keys.read(file).kids

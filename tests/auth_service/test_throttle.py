@@ -297,6 +297,7 @@ async def test_a_network_is_known_for_ninety_days(auth: Auth) -> None:
     """A network without a log-in at the account for 90 days is unknown again, even before a sweep."""
     email, network = new_email(), new_address()
     await auth.register(email)
+    await auth.database.execute("UPDATE users SET created_at = now() - interval '1 year' WHERE email = $1", email)
     assert (await guess(auth, email, network, PASSWORD)).status == 200
     await overrule(auth, LONG_WAITS)
     for _ in range(20):
@@ -459,17 +460,13 @@ async def test_four_parallel_failures_cause_no_wait(database_url: str, keyring_f
 
 @pytest.mark.slow
 async def test_a_burst_of_right_passwords_is_not_refused(database_url: str, keyring_file: Path) -> None:
-    """Tries that wait for a turn don't count yet: many can sign in at once from one network.
-
-    To one account, they can from a network that it knows.
-    """
+    """Tries that wait for a turn don't count yet: many can sign in at once from one network, each to their account."""
     emails, network = [new_email() for _ in range(30)], new_address()
     async with alone(database_url, keyring_file, CountingHasher(threads=2)) as auth:
         for email in emails:
             await auth.register(email)
         answers = await asyncio.gather(*(guess(auth, email, network, PASSWORD) for email in emails))
-        answers += await asyncio.gather(*(guess(auth, emails[0], network, PASSWORD) for _ in range(20)))
-    assert [reply.status for reply in answers] == [200] * 50
+    assert [reply.status for reply in answers] == [200] * 30
 
 
 @pytest.mark.slow

@@ -15,10 +15,12 @@ from auth_service.store.accounts import AccountStore
 from shared import cursor
 from shared.errors import DomainError
 from tests.api_client import PASSWORD, new_email
-from tests.auth_service.alone import Auth, Member, says
+from tests.auth_service.alone import Auth, Member, claims_of, says
+from tests.auth_service.test_passwords import until
 from tests.postgres import opened
 
 CLIENT = Client("10.0.0.1", ["10.0.0.1"], "a test")
+NEW_PASSWORD = "a brand new passphrase"
 ENDED = (401, "session_ended")
 INVALID = (401, "refresh_token_invalid")
 SCOPE = (403, "scope_missing")
@@ -263,6 +265,26 @@ async def test_disabling_ends_everything_at_once(auth: Auth) -> None:
     assert (await auth.login(member.email)).status == 200
     for tokens in opened:
         assert says(await auth.refresh(tokens.refresh)) == INVALID
+
+
+@pytest.mark.parametrize("path", ["/login", "/me/verify", "/me/password"])
+async def test_a_demotion_while_a_password_is_checked_counts(auth: Auth, path: str) -> None:
+    """Tokens have the role that the user has when they are signed, not the one from before the hash was computed."""
+    member = await auth.join(role="moderator")
+    body, token = {
+        "/login": ({"email": member.email, "password": PASSWORD}, None),
+        "/me/verify": ({"password": PASSWORD}, member.tokens.account),
+        "/me/password": ({"current_password": PASSWORD, "new_password": NEW_PASSWORD}, member.tokens.account),
+    }[path]
+    auth.hasher.checked.clear()
+    with auth.hasher.held():
+        asked = asyncio.create_task(auth.ask("POST", path, body, token))
+        await until(lambda: len(auth.hasher.checked) == 1)
+        await auth.app[ACCOUNTS].change(member.id, None, None, role="user")
+    reply = await asked
+    assert reply.status == 200
+    for scope in (reply.body["scope"], claims_of(reply.body["access_token"])["scope"]):
+        assert scope == "posts:read posts:write"
 
 
 @pytest.mark.slow

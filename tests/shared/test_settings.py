@@ -31,6 +31,9 @@ def test_little_must_be_set() -> None:
         ("DATABASE_URL", "postgresql://u:pa55word@one,two/d"),
         ("DATABASE_URL", "postgresql://u:pa55word@one,two/d?target_session_attrs=any"),
         ("DATABASE_URL", "postgresql://u:pa55word@/d?host=one,two&target_session_attrs=primary"),
+        # a fullwidth slash, which is a slash to urllib, and an unencoded bracket
+        ("DATABASE_URL", "postgresql://u:pa55word\uff0f@localhost/d"),
+        ("DATABASE_URL", "postgresql://u:pa55word[@localhost/d"),
         ("MAX_CONNECTIONS", "0"),
         ("LAME_DUCK_SECONDS", "-1"),
         ("LAME_DUCK_SECONDS", "nan"),
@@ -93,6 +96,21 @@ def test_the_password_file_goes_with_several_hosts(tmp_path: Path) -> None:
     url = "postgresql://u@one:5432,two/d?target_session_attrs=primary"
     settings = PostsSettings.from_environ({**GOOD, "DATABASE_URL": url, "DATABASE_PASSWORD_FILE": str(file)})
     assert settings.database_dsn() == "postgresql://u:p%40ss%2C@one:5432,two/d?target_session_attrs=primary"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:pa55word\uff0f@localhost/d", "postgresql://u:pa55word[@localhost/d"])
+def test_a_url_that_can_not_be_parsed_gets_the_fix(url: str) -> None:
+    """What to do about a password with special characters is said, without the password."""
+    with pytest.raises(StartupError, match="special characters of the password percent-encoded"):
+        PostsSettings.from_environ({**GOOD, "DATABASE_URL": url})
+
+
+def test_a_password_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    """Bytes that aren't UTF-8 end the start in one line."""
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(StartupError, match=f"DATABASE_PASSWORD_FILE {file}: it is not UTF-8"):
+        PostsSettings.from_environ({**GOOD, "DATABASE_PASSWORD_FILE": str(file)}).database_dsn()
 
 
 def test_two_passwords_are_refused(tmp_path: Path) -> None:
