@@ -121,6 +121,10 @@ export function setUpBreakIt(gallery) {
     setVisible(byId("break-shown"), Boolean(now));
     if (!now) {
       clearResponse();
+      latest += 1; // a token that is being made is not shown anymore
+      forged = "";
+      editor.value = "";
+      ["forged-text", "forged-decoded", "forged-facts", "forged-note"].forEach((id) => byId(id).replaceChildren());
       return;
     }
     const input = document.querySelector("input[name=kind]:checked") ?? document.querySelector("input[name=kind]");

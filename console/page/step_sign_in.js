@@ -113,12 +113,12 @@ export function setUpSignIn() {
           ? message(
               "good",
               ["You’re signed out"],
-              prose("Your session has ended and this page has deleted both tokens. The `posts` service would still accept the access token until it expires."),
+              prose("Your session has ended and this page has deleted both tokens and your password. The `posts` service would still accept the access token until it expires."),
             )
           : message(
               "warn",
               ["You’re signed out on this page only"],
-              prose("This page has deleted both tokens, but the `auth` service didn’t confirm that it ended your session. To end it, sign in again and call `DELETE /sessions`."),
+              prose("This page has deleted both tokens and your password, but the `auth` service didn’t confirm that it ended your session. To end it, sign in again and call `DELETE /sessions`."),
             ),
       );
       fields.email.focus();
@@ -128,9 +128,10 @@ export function setUpSignIn() {
   onSession((now) => {
     setVisible(form, !now);
     setVisible(byId("signed-in"), Boolean(now));
+    notePassword(false);
+    if (!now) fields.password.value = ""; // the next person at this computer could sign in with it
     if (now) {
       setText(byId("who"), now.claims.name);
-      notePassword(false);
       setPrimary("sign-in");
       report(answer, null);
     }

@@ -68,6 +68,7 @@ export function setUpToken() {
     setVisible(byId("token-empty"), !now);
     setVisible(byId("token-shown"), Boolean(now));
     if (now) draw(now);
+    else ["token-text", "token-copy", "decoded"].forEach((id) => byId(id).replaceChildren());
   });
 
   const answer = byId("refresh-answer");

@@ -1,6 +1,7 @@
 """Steps 1 and 2: signing in, the token, its expiry, and the error messages."""
 
 import asyncio
+import json
 import re
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from dev import service_process as processes
+from shared.base64url import decode
 from tests.api_client import PASSWORD, new_email
 from tests.console.screen import Screen, screen
 from tests.console.stage import Stage, console, stage
@@ -129,6 +131,7 @@ async def test_a_reload_signs_out(shown: Screen) -> None:
 async def test_signing_out_ends_the_session(shown: Screen) -> None:
     """Signing out ends the session at auth, deletes both tokens, and says that posts still accepts the access token."""
     await expect(shown["#password-note"]).to_have_text("generated for you")
+    password = await shown["#password"].input_value()
     await shown.register()
     await shown["#sign-out"].click()
     await expect(shown["#account-answer"]).to_contain_text(
@@ -139,8 +142,54 @@ async def test_signing_out_ends_the_session(shown: Screen) -> None:
     await expect(shown[".badge"].first).to_have_text("204")
     await expect(shown["#password-note"]).to_have_text("at least 15 characters")
     await expect(shown["#account .primary"]).to_have_text("Sign in")
+    await shown["#password"].fill(password)
     await shown["#password"].press("Enter")
     await expect(shown["#token-shown"]).to_be_visible()
+
+
+async def texts_of(shown: Screen) -> str:
+    """Everything that the page holds, shown or hidden: its elements, and the values of its fields."""
+    values = "[...document.querySelectorAll('input, textarea')].map((field) => field.value)"
+    return str(await shown.page.evaluate(f"[document.documentElement.outerHTML, ...{values}].join(' ')"))
+
+
+@pytest.mark.parametrize("ends", ["by the user", "by the service"])
+async def test_the_page_forgets_the_token_and_the_password_with_the_session(shown: Screen, ends: str) -> None:
+    """When the session ends, neither the token, nor a forged one, nor the password is left in the page."""
+    address, password = await shown["#email"].input_value(), await shown["#password"].input_value()
+    await shown.register()
+    await shown["input[name=kind]"].nth(1).check()
+    await shown.send()
+    token = str(await shown["#token-text"].text_content())
+    parts = [*token.split("."), *str(await shown["#forged-text"].text_content()).split(".")]
+    subject = json.loads(decode(token.split(".")[1]))["sub"]
+    holds = await texts_of(shown)
+    assert parts[2] in holds
+    assert subject in holds
+    if ends == "by the user":
+        await shown["#sign-out"].click()
+    else:
+        await shown.page.route("**/refresh", refuse)
+        await shown["#refresh"].click()
+    await expect(shown["#account"]).to_be_visible()
+    await expect(shown["#account-answer"]).not_to_be_empty()
+    holds = await texts_of(shown)
+    assert [part for part in (*parts, password) if part and part in holds] == []
+    for name in ("token-text", "token-copy", "decoded", "forged-text", "forged-decoded", "forged-facts", "forged-note"):
+        await expect(shown[f"#{name}"]).to_be_empty()
+    await expect(shown["#payload"]).to_have_value("")
+    await expect(shown["#email"]).to_have_value(address)
+    await sign_in(shown, address, password)
+    await expect(shown["#token-text"]).not_to_be_empty()
+    await expect(shown["#forged-text"]).not_to_be_empty()
+    await shown.send()
+
+
+async def refuse(route: Route) -> None:
+    """Answer as auth does when a session has ended."""
+    problem = {"title": "Unauthorized", "status": 401, "detail": "It has ended", "code": "refresh_token_invalid"}
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/problem+json"}
+    await route.fulfill(status=401, headers=headers, body=json.dumps(problem))
 
 
 async def test_errors_say_what_to_do_next(shown: Screen) -> None:
@@ -148,6 +197,7 @@ async def test_errors_say_what_to_do_next(shown: Screen) -> None:
     email = await shown["#email"].input_value()
     await shown.register()
     await shown["#sign-out"].click()
+    await shown["#password"].fill(PASSWORD)
     await shown["#register"].click()
     await expect(shown["#account-answer"]).to_contain_text("409 Conflict · email_taken")
     await expect(shown["#account-answer"]).to_contain_text("Sign in instead")
