@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) dev/environment.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-pgbouncer test-compose faults faults-quick test-libpass lint lock audit fuzz bench rotate-demo screenshots
+.PHONY: help run stop-auth start-auth stop reset seed test test-fast test-database test-pgbouncer test-compose faults faults-quick soak test-libpass lint lock audit fuzz bench rotate-demo screenshots
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -64,6 +64,10 @@ faults: ## break everything on purpose, three times each, and write the figures 
 faults-quick: ## the short ones of these scenarios, once each
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest tests/faults -m 'not slow' $(ARGS)
+
+soak: ## an hour of mixed traffic, and how fast the memory of both services grows (MINUTES=60)
+	@$(ENVIRONMENT) test
+	@exec $(IN_VENV) pytest tests/faults/test_memory.py --minutes $(or $(MINUTES),60) $(ARGS)
 
 test-compose: ## build the images, start the containers from nothing, and test them from outside and inside
 	@$(ENVIRONMENT) test

@@ -96,7 +96,7 @@ async def _be_user(http: ClientSession, auth: str, posts: str, word: str) -> Non
 
 
 async def _call(
-    http: ClientSession, method: str, url: str, status: int, token: str = "", json: object = None
+    http: ClientSession, method: str, url: str, status: int, token: str = "", *, json: object = None
 ) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with http.request(method, url, headers=headers, json=json) as answer:
