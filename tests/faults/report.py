@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+TIMES = ("s", "ms", "%")
+"""Units of figures that depend on what else the machine does."""
+
 Rule = Literal["at most", "at least", "for information"]
 
 
