@@ -20,8 +20,11 @@ VERSIONS = (15, 16, 17, 18)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_version_of_postgres(stand: Stand, report: Report, version: int) -> None:
+async def test_a_version_of_postgres(
+    stand: Stand, report: Report, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
     """The migrations run on this version, and registering, logging in, writing, searching and refreshing work."""
+    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image may be missing, and we stop the container
     with _running(version, stand.folder) as (where, url):
         report.scenario += f", {version} {where}"
         server = Server(url)
@@ -29,7 +32,7 @@ async def test_a_version_of_postgres(stand: Stand, report: Report, version: int)
         posts = await stand.start("posts", url=await server.create_database())
         async with client() as http:
             requests = await _walk(http, auth.url, posts.url)
-        report.at_least(version, "is its version", await _version_at(url))
+        assert await _version_at(url) == version
         report.note("requests", requests)
         for service in (auth, posts):
             await stand.stop(service)
