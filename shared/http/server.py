@@ -222,7 +222,8 @@ async def _serve(app: web.Application, host: str, port: int, max_connections: in
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             serving.uncancel()
-            _log.info("stopping; connections are accepted for another %g s", lame_duck_seconds)
+            still = f"; connections are accepted for another {lame_duck_seconds:g} s" if lame_duck_seconds else ""
+            _log.info("stopping%s", still)
             await runner.stop(lame_duck_seconds)
     finally:
         await runner.cleanup()
