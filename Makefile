@@ -50,11 +50,11 @@ test-fast: ## all tests but the slow ones, in about half a minute
 # another.
 test-database: ## the tests of everything that runs SQL, to try them on another Postgres (TEST_DATABASE=container)
 	@$(ENVIRONMENT) test
-	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) -m 'not direct' tests/auth_service tests/posts_service tests/shared $(ARGS)
 
 test-pgbouncer: ## the same tests, and those of attacks and OpenAPI, through PgBouncer in transaction mode
 	@$(ENVIRONMENT) test
-	@TEST_DATABASE=pgbouncer exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared tests/attacks tests/openapi tests/test_answers.py $(ARGS)
+	@TEST_DATABASE=pgbouncer exec $(IN_VENV) pytest $(PARALLEL) -m 'not direct' tests/auth_service tests/posts_service tests/shared tests/attacks tests/openapi tests/test_answers.py $(ARGS)
 
 faults: ## break everything on purpose, three times each, and write the figures into docs/reliability.md
 	@$(ENVIRONMENT) test

@@ -17,7 +17,6 @@ from shared.database.pool import Connection
 from tests.api_client import PASSWORD, Reply, new_email
 from tests.auth_service.alone import Auth, alone, without_id
 from tests.auth_service.hashing import CountingHasher
-from tests.postgres import choose
 
 Kind = Literal["unknown", "wrong", "disabled"]
 
@@ -83,7 +82,7 @@ async def told_apart(auth: Auth) -> dict[tuple[Kind, Kind], float]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(choose() == "pgbouncer", reason="PgBouncer's share of the time hides what is measured")
+@pytest.mark.direct
 async def test_time_does_not_tell_why_a_log_in_failed(auth: Auth) -> None:
     """An unknown address, a wrong password and a disabled account take the same time.
 
@@ -104,7 +103,7 @@ class Shortcut(CountingHasher):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(choose() == "pgbouncer", reason="PgBouncer's share of the time hides what is measured")
+@pytest.mark.direct
 async def test_the_measurement_detects_a_missing_hash(database_url: str, keyring_file: Path) -> None:
     """If no hash were computed for an unknown address, its timing would give it away."""
     async with alone(database_url, keyring_file, Shortcut(COST)) as auth:

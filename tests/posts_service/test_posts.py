@@ -19,7 +19,6 @@ from posts_service.store.allowances import Exhausted, Writes
 from posts_service.store.idempotency import IdempotencyStore
 from posts_service.store.posts import Found, PostStore
 from tests.api_client import Pair, posts_app, posts_settings, served
-from tests.postgres import choose
 from tests.posts_service.board import BOTH, MODERATOR, Board
 
 
@@ -417,7 +416,7 @@ async def test_head_has_the_headers_of_get(board: Board) -> None:
             assert head.headers.get(name) == get.headers.get(name), (path, name)
 
 
-@pytest.mark.skipif(choose() == "pgbouncer", reason="asks a session of Postgres which statements it has prepared")
+@pytest.mark.direct
 async def test_each_request_is_one_statement(database_url: str, keyring_file: Path) -> None:
     """Each request runs at most one statement (two if its idempotency key was used), and prepares none twice."""
     app = posts_app(database_url, keyring_file, database_connections=1)

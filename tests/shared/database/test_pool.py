@@ -16,7 +16,7 @@ from shared.database.pool import Database
 from shared.database.probe import KEPT_SECONDS
 from shared.errors import Busy, DatabaseUnavailable, StartupError
 from tests import pgbouncer
-from tests.postgres import Server, choose
+from tests.postgres import Server
 
 TABLE = Migration(1, "0001_table", "CREATE TABLE things (id int); INSERT INTO things VALUES (1)")
 
@@ -312,10 +312,11 @@ async def test_a_command_gives_up(url: str, unused_tcp_port: int) -> None:
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.direct
 async def test_a_pooler_that_refuses_settings_is_named(database_url: str) -> None:
     """With prepared statements behind PgBouncer, the start ends with the setting to change."""
-    if pgbouncer.executable() is None or choose() not in ("embedded", "pgbouncer"):
-        pytest.skip("needs PgBouncer and the embedded Postgres")
+    if pgbouncer.executable() is None:
+        pytest.skip("needs PgBouncer")
     with pgbouncer.pooling(database_url) as folder:
         url = pgbouncer.through(folder, database_url)
         with pytest.raises(StartupError, match="DATABASE_STATEMENT_CACHE=0"):
