@@ -69,6 +69,7 @@ async def test_a_frozen_postgres_ends_no_session(stand: Stand, report: Report) -
         report.at_most(0, f"of {SESSIONS} sessions ended", ended)
 
 
+@pytest.mark.slow
 async def test_with_a_key_a_long_outage_ends_no_session(stand: Stand, report: Report) -> None:
     """`kill -9` of auth during 120 refreshes with a key, back after 5 minutes: no session ends. Without a key, some do.
 

@@ -31,8 +31,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 """If the service asks for a longer pause, this client gives up at once."""
 
-TIMEOUT = ClientTimeout(total=15)
-"""For one try; a service gives up on its database sooner."""
+TIMEOUT = ClientTimeout(total=20)
+"""For one try; a service gives up on its database after 15 s at most."""
 
 REFRESH_AT = 0.8
 """The part of an access token's lifetime after which it is replaced."""
