@@ -52,7 +52,7 @@ test-database: ## the tests of everything that runs SQL, to try them on another 
 	@$(ENVIRONMENT) test
 	@exec $(IN_VENV) pytest $(PARALLEL) tests/auth_service tests/posts_service tests/shared $(ARGS)
 
-faults: ## break everything on purpose, three times each, and write the figures into docs/reliability.md
+faults: ## break everything on purpose, most of it three times, and write the figures into docs/reliability.md
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) pytest tests/faults --runs 3 --figures .faults.json $(ARGS)
 	@exec $(IN_VENV) tests.faults.publish .faults.json
