@@ -56,7 +56,7 @@ test-pgbouncer: ## the same tests, and those of attacks and OpenAPI, through PgB
 	@$(ENVIRONMENT) test
 	@TEST_DATABASE=pgbouncer exec $(IN_VENV) pytest $(PARALLEL) -m 'not direct' tests/auth_service tests/posts_service tests/shared tests/attacks tests/openapi tests/test_answers.py $(ARGS)
 
-faults: ## break everything on purpose, three times each, and write the figures into docs/reliability.md
+faults: ## break everything on purpose, most of it three times, and write the figures into docs/reliability.md
 	@$(ENVIRONMENT) test
 	@$(IN_VENV) pytest tests/faults --runs 3 --figures .faults.json $(ARGS)
 	@exec $(IN_VENV) tests.faults.publish .faults.json

@@ -24,9 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeat every scenario."""
+    """Repeat every scenario, except those that are marked `once`."""
     if "report" in metafunc.fixturenames:
-        metafunc.parametrize("run", range(1, metafunc.config.getoption("--runs") + 1))
+        once = metafunc.definition.get_closest_marker("once") is not None
+        runs = 1 if once else metafunc.config.getoption("--runs")
+        metafunc.parametrize("run", range(1, runs + 1))
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ class _Pair:
         report.at_most(0, f"unexpected {'; '.join(self.surprises)}".strip(), len(self.surprises))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 async def test_the_clock_of_auth(stand: Stand, report: Report, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Auth's clock is wrong by an hour. Tokens that it signs are refused elsewhere, sessions live on; then all works.
@@ -122,6 +123,7 @@ async def test_the_clock_of_auth(stand: Stand, report: Report, monkeypatch: pyte
         pair.judge(report)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 async def test_the_clock_of_posts(stand: Stand, report: Report, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """The clock of posts is wrong by an hour. It refuses all current tokens; then all works.
@@ -149,6 +151,7 @@ async def test_the_clock_of_posts(stand: Stand, report: Report, monkeypatch: pyt
         pair.judge(report)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 async def test_the_clock_of_the_database(
     stand: Stand, report: Report, monkeypatch: pytest.MonkeyPatch, step: int

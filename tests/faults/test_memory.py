@@ -26,6 +26,7 @@ KIB_PER_USER = 5.0
 """In a few minutes, an allocator that still settles looks like a leak. This limit finds requests that are kept."""
 
 
+@pytest.mark.once
 @pytest.mark.slow
 async def test_memory_does_not_grow(stand: Stand, report: Report, request: pytest.FixtureRequest) -> None:
     """Ever-new users sign up, write, read, search and log out. Memory grows by at most 5 KiB for each new user.

@@ -47,9 +47,19 @@ class Answers:
                 self.other.append(status)
 
 
-@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.slow)])
-async def test_what_can_not_be_served_is_refused_at_once(stand: Stand, report: Report, seconds: int) -> None:
+async def test_what_can_not_be_served_is_refused_at_once(stand: Stand, report: Report) -> None:
     """At ten times what a slow database can serve, posts serves as much as it can, and refuses the rest at once."""
+    await _overload(stand, report, seconds=10)
+
+
+@pytest.mark.once
+@pytest.mark.slow
+async def test_a_minute_of_overload(stand: Stand, report: Report) -> None:
+    """For a minute, ten times as much is asked as a slow database can serve. Posts serves what it can."""
+    await _overload(stand, report, seconds=60)
+
+
+async def _overload(stand: Stand, report: Report, *, seconds: int) -> None:
     auth = await stand.start("auth")
     posts = await stand.start("posts", database_connections=CONNECTIONS)
     connection = await asyncpg.connect(stand.postgres.url("posts"))

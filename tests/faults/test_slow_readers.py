@@ -25,6 +25,7 @@ FREED_SECONDS = 40.0
 """The limit for reading an answer, and some more."""
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("character", ["0", "\1"], ids=["ASCII", "escapes"])
 async def test_clients_that_never_read_take_no_memory(stand: Stand, report: Report, character: str) -> None:

@@ -20,6 +20,7 @@ CHECK_SECONDS = 1.5
 """How long the load balancer takes to notice that a replica is ready again."""
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["through HAProxy", "directly"])
 async def test_a_rolling_restart_fails_no_request(stand: Stand, report: Report, way: str) -> None:

@@ -19,6 +19,7 @@ from tests.postgres import Server, container, engine_answers
 VERSIONS = (15, 16, 17, 18)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_version_of_postgres(
     stand: Stand, report: Report, monkeypatch: pytest.MonkeyPatch, version: int
