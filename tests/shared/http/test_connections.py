@@ -219,7 +219,8 @@ async def test_a_client_that_closed_its_side_is_answered(requests: int) -> None:
         writer.write_eof()
         answers = await asyncio.wait_for(reader.read(), 5)
         assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"hello") == requests
-        assert answers.count(b"Connection: close") == 1
+        # from Python 3.12 on, an answer may be on its way before the end is seen
+        assert answers.count(b"Connection: close") <= 1
 
 
 async def test_a_client_that_closed_its_side_reads_a_large_answer() -> None:
