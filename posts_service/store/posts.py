@@ -26,10 +26,10 @@ SELECT added.* FROM taken LEFT JOIN added ON true
 # $1 to $3 see TAKEN, $4 id, $5 whether the user moderates, $6 the versions that may be changed (NULL: any), $7 to $9
 # the changes (NULL: unchanged). No row means that nothing was taken. FOR UPDATE makes a competitor wait, and then see
 # the row as the winner left it; so what is changed is computed from `found`, never from posts itself, which this
-# statement sees as it was before the wait.
+# statement sees as it was before the wait. If nothing differs, nothing is written: that would index the text again.
 _CHANGE = f"""
 WITH {TAKEN}, found AS (
-    SELECT id, author_id, version, title, body, tags FROM posts WHERE id = $4 AND EXISTS (SELECT FROM taken) FOR UPDATE
+    SELECT {COLUMNS} FROM posts WHERE id = $4 AND EXISTS (SELECT FROM taken) FOR UPDATE
 ), allowed AS (
     SELECT * FROM found WHERE (author_id = $1 OR $5) AND ($6::int[] IS NULL OR version = ANY ($6))
 ), edited AS (
@@ -38,15 +38,15 @@ WITH {TAKEN}, found AS (
       FROM allowed
 ), changed AS (
     UPDATE posts
-       SET title = edited.title, body = edited.body, tags = edited.tags,
-           version = CASE WHEN differs THEN posts.version + 1 ELSE posts.version END,
-           updated_at = CASE WHEN differs THEN now() ELSE posts.updated_at END
+       SET title = edited.title, body = edited.body, tags = edited.tags, version = posts.version + 1, updated_at = now()
       FROM edited
-     WHERE posts.id = edited.id
+     WHERE posts.id = edited.id AND differs
     RETURNING posts.id, author_id, author_name, posts.title, posts.body, posts.tags, version, created_at, updated_at
+), result AS (
+    SELECT * FROM changed UNION ALL SELECT allowed.* FROM allowed JOIN edited USING (id) WHERE NOT differs
 )
-SELECT found.author_id AS owner, found.version AS present, changed.*
-  FROM taken LEFT JOIN found ON true LEFT JOIN changed ON changed.id = found.id
+SELECT found.author_id AS owner, found.version AS present, result.*
+  FROM taken LEFT JOIN found ON true LEFT JOIN result ON result.id = found.id
 """
 
 _REMOVE = f"""

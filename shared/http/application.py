@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from shared.database.pool import DATABASE_USED, Database
 from shared.errors import DomainError, InternalError, NotFound
-from shared.http import bearer, cors, dispatch, docs, health, problems, protocol_errors
+from shared.http import bearer, body, cors, dispatch, docs, health, problems, protocol_errors
 from shared.http.errors import BodyTooLarge, MethodNotAllowed, RequestMalformed
 from shared.http.metrics import Metrics
 from shared.http.routes import PUBLIC, ROUTE, Route
@@ -79,6 +79,7 @@ def application(
     for route in table:
         dispatch.register(app, route, verifier, clock)
     app[CLOCK] = clock
+    app[body.ROOM] = body.Room()
     app.on_response_prepare.append(_finish_headers(origins))
     for keyring in keyrings:
         while_serving(app, keyring.watched)

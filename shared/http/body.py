@@ -1,8 +1,10 @@
 """JSON bodies: reading a request's, with one error that lists everything wrong, and writing an answer's."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import LooseHeaders
@@ -10,12 +12,25 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared import strict_json
-from shared.errors import Fault, ValidationFailed
+from shared.errors import Busy, Fault, ValidationFailed
+from shared.http import bearer
 from shared.http.errors import BodyMalformed, MediaTypeUnsupported, RequestTimeout
 from shared.http.routes import JSON, Schema
 
 READ_SECONDS = 20.0
 """How long a body may take to arrive."""
+
+LARGE_BYTES = 64 * 1024
+"""A body that is larger, or whose length isn't known, needs room."""
+
+LARGE_AT_ONCE = 32
+"""Large bodies that are read at the same time, by all users together. This bounds the memory that they take."""
+
+LARGE_PER_USER = 4
+"""How many of them are one user's."""
+
+ROOM_SECONDS = 5.0
+"""How long a large body waits for room; nothing of it is read meanwhile."""
 
 MAX_MEDIA_TYPE = 200
 """Characters in a Content-Type header."""
@@ -27,19 +42,52 @@ S = TypeVar("S", bound=Schema)
 T = TypeVar("T")
 
 
+class Room:
+    """Room for large bodies, so that slow senders of many can't fill the memory."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._users: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def taken(self, request: web.Request) -> AsyncIterator[None]:
+        """Hold room for the request's body during the block.
+
+        Raises:
+            Busy: there was none within ROOM_SECONDS.
+        """
+        claims = request.get(bearer.CLAIMS)
+        user = str(request.remote if claims is None else claims.sub)
+        own = self._users.setdefault(user, asyncio.Semaphore(LARGE_PER_USER))
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(ROOM_SECONDS):
+                    await stack.enter_async_context(own)
+                    await stack.enter_async_context(self._all)
+            except TimeoutError:
+                raise Busy("Too many large bodies are being received", data={"retry_after": 1}) from None
+            yield
+
+
+ROOM: web.AppKey[Room] = web.AppKey("room")
+
+
 async def read(request: web.Request, schema: type[S], media_types: Collection[str]) -> S:
     """Read the body.
 
     Raises:
         MediaTypeUnsupported: it isn't declared as one of the media types in UTF-8.
         RequestTimeout: it didn't arrive within READ_SECONDS.
+        Busy: it is large, and there was no room for it.
         web.HTTPRequestEntityTooLarge: it is over the application's limit; application.py translates this one.
         BodyMalformed: it isn't one strict JSON object.
         ValidationFailed: fields are missing, unknown or not allowed.
     """
     _check_media_type(request, media_types)
+    length = request.content_length
+    is_large = length is None or length > LARGE_BYTES
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with request.app[ROOM].taken(request) if is_large else nullcontext(), asyncio.timeout(READ_SECONDS):
             data = await request.read()
     except TimeoutError:
         raise RequestTimeout(f"The body did not arrive within {READ_SECONDS:.0f} s") from None

@@ -107,6 +107,9 @@ def tolerant(make: MakeRequest) -> MakeRequest:
             headers = CIMultiDict(message.headers)
             headers.popall(hdrs.EXPECT)
             message = message._replace(headers=CIMultiDictProxy(headers))
+        if message.upgrade:
+            # aiohttp drops what came with such a request, so what comes after it would be read from the middle
+            message = message._replace(should_close=True)
         try:
             request = make(message, *arguments)
         except ValueError:

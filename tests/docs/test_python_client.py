@@ -317,3 +317,41 @@ async def test_without_a_connection_nothing_was_done() -> None:
         client = Client(http, "http://127.0.0.1:9", "http://127.0.0.1:9", pause=Clock().pause)
         with pytest.raises(Unavailable):
             await client.log_in("ada@example.com", PASSWORD)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_it_follows_no_redirect(status: int) -> None:
+    """Passwords and tokens never go to another host, and a redirected write is no success."""
+    elsewhere: list[str] = []
+
+    async def redirect(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": f"{other}{request.path}"})
+
+    async def note(request: web.Request) -> web.Response:
+        elsewhere.append(request.path)
+        return web.json_response({})
+
+    first, second = web.Application(), web.Application()
+    first.router.add_route("*", "/{path:.*}", redirect)
+    second.router.add_route("*", "/{path:.*}", note)
+    async with served(second) as other, served(first) as base, ClientSession() as http:
+        with pytest.raises(Problem) as refused:
+            await Client(http, base, base).log_in("ada@example.com", PASSWORD)
+    assert (refused.value.status, elsewhere) == (status, [])
+
+
+async def test_a_path_can_not_change_the_host(desk: Desk) -> None:
+    """A path must begin with a slash; `.evil.example` after the base URL would be another host."""
+    desk.posts.requests.clear()
+    for path in (".evil.example/x", "@evil.example/x", ""):
+        with pytest.raises(ValueError, match="must begin with a slash"):
+            await desk.client.read(path)
+    assert desk.posts.requests == []
+
+
+async def test_no_token_shows(desk: Desk) -> None:
+    """A log line or a debugger that shows the client or its tokens shows no secret."""
+    tokens = desk.client.tokens
+    assert tokens is not None
+    for secret in (tokens.access, tokens.account, tokens.refresh, tokens.refresh_key):
+        assert secret not in repr(tokens) + repr(desk.client)

@@ -98,12 +98,12 @@ class Answer:
 class Tokens:
     """The tokens of a session. If you store `refresh`, store `refresh_key` with it, before it is used."""
 
-    access: str
-    account: str
+    access: str = field(repr=False)
+    account: str = field(repr=False)
     refresh: str = field(repr=False)
     refresh_at: float
     expires_at: float
-    refresh_key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    refresh_key: str = field(default_factory=lambda: str(uuid.uuid4()), repr=False)
     """The key for the one refresh that this token is good for. Random, so that a stolen token doesn't reveal it."""
 
 
@@ -239,7 +239,13 @@ class Client:
         *,
         also: tuple[int, ...] = (),
     ) -> Answer:
-        """Call the posts service with an access token; answers with a status in `also` are returned, not raised."""
+        """Call the posts service with an access token; answers with a status in `also` are returned, not raised.
+
+        Raises:
+            ValueError: the path doesn't begin with a slash, so it could change the host that gets the token.
+        """
+        if not path.startswith("/"):
+            raise ValueError(f"the path must begin with a slash, not with {path[:1]!r}")
         sent = {**(headers or {}), "Authorization": f"Bearer {await self.access_token()}"}
         return await self._tried(method, self._posts + path, sent, body, also=also)
 
@@ -263,7 +269,7 @@ class Client:
                 doubtful |= not isinstance(error, ClientConnectorError)
                 said = str(error) or type(error).__name__
             else:
-                if answer.status < HTTPStatus.BAD_REQUEST or answer.status in also:
+                if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in also:
                     return Answer(answer.status, answer.headers, answer.body, doubtful)
                 problem = Problem(answer)
                 if answer.status not in _TRY_AGAIN:
@@ -283,7 +289,10 @@ class Client:
     async def _send(self, method: str, url: str, headers: Mapping[str, str] | None, body: object) -> Answer:
         data = None if body is None else json.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
-        async with self._http.request(method, url, headers=sent, data=data, timeout=TIMEOUT) as response:
+        # a redirect could take passwords and tokens to another host, and turn a POST into a GET
+        async with self._http.request(
+            method, url, headers=sent, data=data, timeout=TIMEOUT, allow_redirects=False
+        ) as response:
             text = await response.text()
             is_json = response.content_type.endswith(("/json", "+json"))  # a proxy may answer with a page
             return Answer(response.status, response.headers, json.loads(text) if is_json and text else None)

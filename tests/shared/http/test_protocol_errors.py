@@ -1,6 +1,9 @@
 """Malformed HTTP, invalid URLs and Expect headers, over a bare socket."""
 
+import asyncio
 import json
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -122,3 +125,31 @@ async def test_http_1_0_has_no_transfer_encoding(pair: Pair) -> None:
         assert headers.get("Connection") != "keep-alive"
         assert json.loads(body)["code"] == "request_malformed", "there is no second answer"
         assert "Transfer-Encoding" in json.loads(body)["detail"]
+
+
+UPGRADE = b"Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET /health/live HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+        b"POST /posts HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 2\r\n\r\n{}",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+async def test_nothing_follows_an_upgrade(pair: Pair, first: bytes) -> None:
+    """A request that asks for another protocol is the last on its connection, so nothing after it is misread."""
+    address = urlsplit(pair.posts)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(first + b"POST /posts HTTP/1.1\r\nHost: a\r\nContent-Length: 44\r\n\r\n")
+    await asyncio.sleep(0.1)
+    with suppress(ConnectionError):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: smuggled\r\n\r\n")
+        await writer.drain()
+    answers = b""
+    with suppress(ConnectionError):  # what came too late is answered with a reset
+        while data := await asyncio.wait_for(reader.read(2**16), 5):
+            answers += data
+    writer.close()
+    assert answers.count(b"HTTP/1.1 ") == answers.count(b"Connection: close") == 1
