@@ -5,7 +5,6 @@ time at which it is full again. Taking from it is part of the statement that wri
 trip.
 """
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -14,14 +13,14 @@ import asyncpg
 
 from posts_service.model import WriteLimit
 from shared.database.pool import Database
-from shared.errors import Busy
+from shared.database.turns import Turns
 
 CHARACTERS = 10_000
 """A longer text counts as several writes, one for each piece of this length: most of a write's cost is its index of
 words."""
 
-TURN_SECONDS = 5.0
-"""How long a user's write waits for that user's other writes."""
+TURN_SECONDS = 1.0
+"""How long a user's write waits for that user's other writes; any longer, and it is refused at once."""
 
 # $1 the user, $2 seconds until this write is regained, $3 seconds until all are. Everything that such a statement locks
 # or changes must depend on `taken`: then all of a user's writes queue at this row, and none waits for another in turn.
@@ -63,8 +62,8 @@ class Writes:
     def __init__(self, database: Database, limit: WriteLimit) -> None:
         self._database = database
         self._limit = limit
-        # a lock is in here for as long as somebody holds it or waits for it
-        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        # a user is in here for as long as one of the user's writes is made or waits
+        self._turns: WeakValueDictionary[UUID, Turns] = WeakValueDictionary()
 
     async def run(
         self, statement: str, user_id: UUID, *values: object, characters: int = 0
@@ -83,12 +82,8 @@ class Writes:
         each = 1 / self._limit.per_second
         pieces = min(1 + characters // CHARACTERS, self._limit.burst)
         allowance = user_id, each * pieces, each * self._limit.burst
-        lock = self._locks.setdefault(user_id, asyncio.Lock())
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await lock.acquire()
-        except TimeoutError:
-            raise Busy(f"Your other writes took longer than {TURN_SECONDS:.0f} s", data={"retry_after": 1}) from None
+        turns = self._turns.setdefault(user_id, Turns(1, TURN_SECONDS, "No turn for a write of yours"))
+        began = await turns.take()
         try:
             async with self._database.connection() as connection:
                 row = await connection.fetchrow(statement, *allowance, *values)
@@ -96,4 +91,4 @@ class Writes:
                     return row
                 return Exhausted(max(0.0, await connection.fetchval(_WAIT, *allowance) or 0.0))
         finally:
-            lock.release()
+            turns.give_back(began)

@@ -18,6 +18,9 @@ _BUSY = 0.9
 _SAMPLE_SECONDS = 0.25
 """How long the thread is watched before its load is judged."""
 
+_LONG_SECONDS = 0.25
+"""Turns that last for this long make the expected wait longer before they end."""
+
 _PATIENCE_SECONDS = 5.0
 """How long anyone waits if this process is itself too slow."""
 
@@ -97,8 +100,9 @@ class Turns:
         self._pass_on()
 
     def _expected_wait(self) -> float:
-        # if no turn has ended for a long time, as when the database hangs, the mean of the past says too little
-        lasts = max(self._lasts, self._now() - self._latest)
+        # if no turn has begun for a long time, as when the database hangs, the mean of the past says too little
+        since = self._now() - self._latest
+        lasts = max(self._lasts, since if since > _LONG_SECONDS else 0.0)
         return (len(self._waiting) + 1) * lasts / self._count
 
     def _is_itself_slow(self) -> bool:
