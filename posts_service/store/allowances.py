@@ -19,8 +19,11 @@ CHARACTERS = 10_000
 """A longer text counts as several writes, one for each piece of this length: most of a write's cost is its index of
 words."""
 
-TURN_SECONDS = 1.0
-"""How long a user's write waits for that user's other writes; any longer, and it is refused at once."""
+TURN_SECONDS = 0.5
+"""A write that is expected to wait longer for the same user's other writes is refused at once."""
+
+PATIENCE_SECONDS = 3.0
+"""How long it waits if they take longer than expected."""
 
 # $1 the user, $2 seconds until this write is regained, $3 seconds until all are. Everything that such a statement locks
 # or changes must depend on `taken`: then all of a user's writes queue at this row, and none waits for another in turn.
@@ -82,7 +85,9 @@ class Writes:
         each = 1 / self._limit.per_second
         pieces = min(1 + characters // CHARACTERS, self._limit.burst)
         allowance = user_id, each * pieces, each * self._limit.burst
-        turns = self._turns.setdefault(user_id, Turns(1, TURN_SECONDS, "No turn for a write of yours"))
+        turns = self._turns.setdefault(
+            user_id, Turns(1, TURN_SECONDS, "No turn for a write of yours", patience=PATIENCE_SECONDS)
+        )
         began = await turns.take()
         try:
             async with self._database.connection() as connection:

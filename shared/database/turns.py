@@ -46,7 +46,8 @@ class Turns:
 
     Args:
         count: How many turns there are.
-        seconds: How long anyone waits for one while the process has time.
+        seconds: How long a wait may be expected to be, while the process has time.
+        patience: After how many seconds a wait ends that takes longer than expected; by default `seconds`.
         what: What the turns are for; the error begins with it.
         now: A clock, in seconds.
         wanted: As `wanted_seconds`.
@@ -59,10 +60,13 @@ class Turns:
         what: str,
         now: Callable[[], float] = time.monotonic,
         wanted: Callable[[], float] = wanted_seconds,
+        *,
+        patience: float | None = None,
     ) -> None:
         self._count = count
         self._free = count
         self._seconds = seconds
+        self._patience = seconds if patience is None else patience
         self._what = what
         self._now = now
         self._wanted = wanted
@@ -88,7 +92,7 @@ class Turns:
         elif self._is_itself_slow():
             await self._wait(max(self._seconds, _PATIENCE_SECONDS))
         elif self._expected_wait() <= self._seconds:
-            await self._wait(self._seconds)
+            await self._wait(self._patience)
         else:
             raise self._busy()
         self._latest = self._now()
@@ -139,5 +143,5 @@ class Turns:
 
     def _busy(self) -> Busy:
         return Busy(
-            f"{self._what} becomes free within {self._seconds:.0f} s", data={"retry_after": math.ceil(self._seconds)}
+            f"{self._what} becomes free within {self._seconds:g} s", data={"retry_after": math.ceil(self._seconds)}
         )

@@ -22,7 +22,7 @@ CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg
 CREATE TRIGGER slowly BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION slowly();
 """
 CONNECTIONS = 1
-USERS = 20
+USERS = 200
 TIMES = 10
 CAPACITY_SECONDS = 4.0
 WRK_SECONDS = 8
@@ -66,7 +66,7 @@ async def _overload(stand: Stand, report: Report, *, seconds: int) -> None:
     await connection.execute(SLOW_INSERT)
     await connection.close()
     async with client() as http:
-        # one user's writes wait for each other
+        # of few users: their own lines would be what they wait in, since one user's writes wait for each other
         tokens = cycle([(await sign_up(http, auth.url))["access_token"] for _ in range(USERS)])
         capacity = await _capacity(http, posts, tokens)
         before = memory_mib(posts)
