@@ -97,7 +97,7 @@ def estimate(password: str, words: Iterable[str]) -> Estimate:
         try:
             # it also finds those words reversed, and with figures for letters
             found = zxcvbn(_seen(rest.translate(_LINE_BREAKS)), parts, max_length=LONGEST_SEEN)
-        except Exception as error:  # noqa: BLE001  whatever it stumbles over, nobody may use it as a password
+        except Exception as error:  # noqa: BLE001  zxcvbn may raise anything; such a password is refused, not a 500
             _log.warning("zxcvbn failed: %s", type(error).__name__)  # its message may quote the password
             return Estimate(0, UNKNOWN, is_personal=False)
     return Estimate(int(found["guesses"]), _ADVICE[_reason(found["sequence"])], is_personal=rest != plain)

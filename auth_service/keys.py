@@ -130,7 +130,7 @@ def _position(entries: list[Entry], kid: str, file: Path) -> int:
 def _changing(file: Path) -> Iterator[list[Entry]]:
     """Yield the entries of a file for changing, and write them back afterwards; concurrent changes take turns.
 
-    A link is followed, because it leads to a file with keys: whoever made it has been choosing the keys all along.
+    Symbolic links are followed. The target must already be a valid key file, so a link gives its owner no new power.
     """
     with _reported(file), _locked(file):
         content = _read(file)

@@ -1,4 +1,4 @@
-"""Turns at something scarce: first come, first served, and whoever would wait too long is refused at once."""
+"""A queue for database connections: first come, first served. Requests that would wait too long are refused at once."""
 
 import asyncio
 import math

@@ -256,7 +256,7 @@ class Server(web.Server):
         for connection in self.connections:
             assert isinstance(connection, Protocol)
             connection.finish()
-        while self._connections:  # noqa: ASYNC110  aiohttp removes them, and has no event for it
+        while self._connections:  # noqa: ASYNC110  aiohttp has no event for a closed connection
             await asyncio.sleep(0.02)
 
     def is_full(self) -> bool:

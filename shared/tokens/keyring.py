@@ -178,7 +178,7 @@ class Keyring:
             StartupError: they have a key in common.
         """
         self._apart_from = other
-        other._apart_from = self  # noqa: SLF001  of the same class
+        other._apart_from = self  # noqa: SLF001  another object of this class
         self._check_apart(self.current)
 
     async def recheck(self, seen: KeySet) -> bool:

@@ -170,7 +170,7 @@ async def test_a_new_password_opens_it(auth: Auth) -> None:
 
 
 async def test_a_password_that_the_operator_sets_ends_the_knowledge_of_networks(auth: Auth) -> None:
-    """Whoever signed in with the earlier password has no hundred guesses at the new one from each of their networks."""
+    """After an operator sets a password, networks that were known before count as unknown, and share one ceiling."""
     email, home, thief = new_email(), new_address(), new_address()
     await auth.register(email)
     for network in (home, thief):

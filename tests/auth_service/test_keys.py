@@ -58,7 +58,7 @@ def test_a_key_file_is_never_overwritten(file: Path) -> None:
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_new_key_is_not_written_through_a_link(tmp_path: Path, *, exists: bool) -> None:
-    """`keys new` refuses a symbolic link: whoever made it would choose where the key goes."""
+    """`keys new` refuses a symbolic link, since its owner could choose where the key is written."""
     target, link = tmp_path / "elsewhere" / "keyring.json", tmp_path / "keyring.json"
     target.parent.mkdir()
     if exists:
